@@ -1,0 +1,130 @@
+//! The seam that both runtimes stand behind.
+//!
+//! A work is written once, as a function generic over [`Rival`], and compiled once for each runtime. Every method is a
+//! thin, statically dispatched call of the runtime's own function, and the associated types are its own handles:
+//! nothing is boxed, wrapped or locked on either side on account of this file. Both implementations come out of one
+//! macro, so they cannot drift apart; that this is possible at all is because runnext keeps tokio's names and
+//! signatures.
+//!
+//! Both runtimes are multi-threaded ones with their default settings and the same number of workers. Neither has an I/O
+//! or a time driver unless `--drivers` asks for them: no work here waits for a socket or a timer, and a driver that is
+//! not there cannot cost anything.
+
+use std::fmt::Debug;
+use std::future::Future;
+
+/// A runtime, as the works need it.
+pub(crate) trait Rival: Send + Sync + 'static {
+    /// What the table calls it.
+    const NAME: &'static str;
+
+    type Runtime;
+    type Handle: Clone + Send + 'static;
+    type JoinError: Debug + Send + 'static;
+    type Join<T: Send + 'static>: Future<Output = Result<T, Self::JoinError>>
+        + Send
+        + Unpin
+        + 'static;
+
+    /// Starts a runtime of `setup.workers` workers.
+    fn start(setup: Setup) -> Self::Runtime;
+
+    fn handle(runtime: &Self::Runtime) -> Self::Handle;
+
+    fn block_on<F: Future>(runtime: &Self::Runtime, future: F) -> F::Output;
+
+    /// Spawns from a thread that is not part of the runtime.
+    fn spawn_through<F>(handle: &Self::Handle, future: F) -> Self::Join<F::Output>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static;
+
+    /// Spawns from within the runtime.
+    fn spawn<F>(future: F) -> Self::Join<F::Output>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static;
+
+    fn spawn_blocking<T, F>(f: F) -> Self::Join<T>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static;
+
+    fn yield_now() -> impl Future<Output = ()> + Send;
+}
+
+/// How a runtime is to be built; the same for both.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setup {
+    pub(crate) workers: usize,
+    /// Whether `enable_all` is called on the builder.
+    pub(crate) drivers: bool,
+}
+
+macro_rules! rival {
+    ($rival:ident, $runtime:ident) => {
+        #[derive(Debug)]
+        pub(crate) struct $rival;
+
+        impl Rival for $rival {
+            const NAME: &'static str = stringify!($runtime);
+
+            type Runtime = $runtime::runtime::Runtime;
+            type Handle = $runtime::runtime::Handle;
+            type JoinError = $runtime::task::JoinError;
+            type Join<T: Send + 'static> = $runtime::task::JoinHandle<T>;
+
+            fn start(setup: Setup) -> Self::Runtime {
+                let mut builder = $runtime::runtime::Builder::new_multi_thread();
+                builder.worker_threads(setup.workers);
+                if setup.drivers {
+                    builder.enable_all();
+                }
+                builder
+                    .build()
+                    .expect("a runtime needs a few threads: is the process at its limit?")
+            }
+
+            #[inline]
+            fn handle(runtime: &Self::Runtime) -> Self::Handle {
+                runtime.handle().clone()
+            }
+
+            #[inline]
+            fn block_on<F: Future>(runtime: &Self::Runtime, future: F) -> F::Output {
+                runtime.block_on(future)
+            }
+
+            #[inline]
+            fn spawn_through<F>(handle: &Self::Handle, future: F) -> Self::Join<F::Output>
+            where
+                F: Future<Output: Send + 'static> + Send + 'static,
+            {
+                handle.spawn(future)
+            }
+
+            #[inline]
+            fn spawn<F>(future: F) -> Self::Join<F::Output>
+            where
+                F: Future<Output: Send + 'static> + Send + 'static,
+            {
+                $runtime::spawn(future)
+            }
+
+            #[inline]
+            fn spawn_blocking<T, F>(f: F) -> Self::Join<T>
+            where
+                T: Send + 'static,
+                F: FnOnce() -> T + Send + 'static,
+            {
+                $runtime::task::spawn_blocking(f)
+            }
+
+            #[inline]
+            fn yield_now() -> impl Future<Output = ()> + Send {
+                $runtime::task::yield_now()
+            }
+        }
+    };
+}
+
+rival!(Tokio, tokio);
+rival!(Runnext, runnext);

@@ -1,0 +1,98 @@
+//! The works that both runtimes do.
+//!
+//! Each is a function generic over [`Rival`] that takes a started runtime and a size, does the work once and returns
+//! how long the timed part took. Sizes are such that a run takes between about one and some tens of milliseconds: long
+//! beside the clock, short enough for many pairs.
+//!
+//! What keeps them fair and honest:
+//! - Both runtimes get the same futures, and channels and locks are tokio's on both sides (`runnext::sync` is the same
+//!   code).
+//! - Room for join handles is allocated before the clock starts: what is timed is the runtime, not a growing `Vec`.
+//! - Results go through [`black_box`](std::hint::black_box) or are checked, so that no work can be optimised away.
+//! - "Inside a task" means that a spawned task does the work and holds the clock, so that neither entering `block_on`
+//!   nor leaving it is timed.
+
+pub(crate) mod blocking;
+pub(crate) mod scaling;
+pub(crate) mod spawning;
+pub(crate) mod talking;
+pub(crate) mod yielding;
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use crate::rivals::{Rival, Runnext, Tokio};
+
+/// A work with what is expected of it.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) name: &'static str,
+    /// tokio's time over ours is to be at least this, with two workers.
+    pub(crate) target: f64,
+    pub(crate) size: usize,
+    pub(crate) smoke_size: usize,
+    pub(crate) on_tokio: Run<Tokio>,
+    pub(crate) on_runnext: Run<Runnext>,
+}
+
+/// A work compiled for one runtime: takes the size, returns the time.
+type Run<R> = fn(&<R as Rival>::Runtime, usize) -> Duration;
+
+macro_rules! work {
+    ($name:literal, target $target:literal, $function:path, $size:literal, smoke $smoke:literal) => {{
+        use $function as run;
+        Work {
+            name: $name,
+            target: $target,
+            size: $size,
+            smoke_size: $smoke,
+            on_tokio: run::<Tokio>,
+            on_runnext: run::<Runnext>,
+        }
+    }};
+}
+
+/// Every work that is timed on both runtimes with the same number of workers, in the order of the table.
+pub(crate) const ALL: &[Work] = &[
+    work!("spawn 10,000 inside a task, join", target 4.0, spawning::inside_task, 10_000, smoke 100),
+    work!("spawn 10,000 from block_on's root, join", target 4.0, spawning::from_root, 10_000, smoke 100),
+    work!("4 foreign threads spawn 2,500 each", target 2.0, spawning::foreign_threads, 2_500, smoke 50),
+    work!("spawn 10,000 futures of 1 KiB, join", target 1.5, spawning::kibibyte_futures, 10_000, smoke 100),
+    work!("spawn and await one at a time", target 4.0, spawning::one_at_a_time, 10_000, smoke 100),
+    work!("block_on(spawn) one at a time", target 10.0, spawning::block_on_spawn, 1_000, smoke 20),
+    work!("chained spawn, 1,000 deep", target 2.0, spawning::chained, 1_000, smoke 50),
+    work!("skynet, 100,000 leaves", target 3.0, spawning::skynet, 100_000, smoke 100),
+    work!("200 tasks x 1,000 yields", target 1.5, yielding::many_tasks, 1_000, smoke 10),
+    work!("a lone task yields", target 5.0, yielding::lone_task, 20_000, smoke 100),
+    work!("oneshot ping-pong, 1,000 pairs", target 2.0, talking::oneshot_pairs, 1_000, smoke 20),
+    work!("mpsc(1) ping-pong of two tasks", target 1.5, talking::mpsc_ping_pong, 5_000, smoke 50),
+    work!("64 senders x 500 into mpsc(16)", target 1.2, talking::many_senders, 500, smoke 10),
+    work!("100 tasks on one Mutex", target 1.2, talking::one_mutex, 200, smoke 5),
+    work!("spawn_blocking, 5,000 at once", target 3.0, blocking::at_once, 5_000, smoke 20),
+    work!("spawn_blocking, one at a time", target 1.5, blocking::one_at_a_time, 500, smoke 10),
+];
+
+/// Lets a spawned task do `work`, which times itself.
+fn in_task<R: Rival>(
+    runtime: &R::Runtime,
+    work: impl Future<Output = Duration> + Send + 'static,
+) -> Duration {
+    R::block_on(runtime, async { R::spawn(work).await.expect(ENDS) })
+}
+
+/// Times a future from its first poll to its end.
+async fn timed(work: impl Future<Output = ()>) -> Duration {
+    let start = Instant::now();
+    work.await;
+    start.elapsed()
+}
+
+/// Waits for each in turn, in the order they were spawned.
+async fn join_in_order<R: Rival>(handles: Vec<R::Join<()>>) {
+    for handle in handles {
+        handle.await.expect(ENDS);
+    }
+}
+
+/// Why a join or a channel cannot fail here.
+const ENDS: &str = "no task of a work panics, is aborted or drops its end of a channel early";

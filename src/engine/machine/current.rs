@@ -1,0 +1,380 @@
+//! The one thread-local: what this thread is doing, and for which runtime.
+//!
+//! Two things are kept, with different lifetimes:
+//!
+//! - **Contexts** say which runtime a spawn goes to and which P is held. They form a stack, one
+//!   for each `block_on`, pool thread or `enter`, newest on top. Guards of `enter` may be dropped
+//!   in any order or leaked, so a context holds nothing that could dangle when it lingers.
+//! - **The turn** (current G, budget, role) follows the call stack exactly: it is set and put back
+//!   by values that live in one function. It is kept beside the contexts, not in them, because a
+//!   lingering context would keep a pointer to a dead G.
+//!
+//! Everything that can be an argument is one; this is for calls that come back through the user's
+//! code: spawns, wakes, `task::id`, leaf futures.
+
+use crate::engine::primitive::Arc;
+use crate::engine::processor::Processor;
+use crate::engine::task::{G, Id};
+use std::any::Any;
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::ptr;
+
+/// How many operations a poll may make before leaf futures tell it to yield.
+pub(crate) const BUDGET: u8 = 128;
+
+/// What blocking this thread would mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Nothing: no runtime depends on it.
+    Plain,
+    /// It runs Gs or the root future of a `block_on`: blocking it is a mistake.
+    Running,
+    /// It runs a closure that may block.
+    Blocking,
+}
+
+#[derive(Debug)]
+struct Thread {
+    context: Cell<*const Context>,
+    /// The G whose future is being polled or dropped, or null.
+    curg: Cell<*const G>,
+    /// The data of the root waker while a root future is polled, or null.
+    root_waker: Cell<*const ()>,
+    role: Cell<Role>,
+    budget: Cell<Option<u8>>,
+    /// The current `LocalSet`, or null: the only owner of its box.
+    local: Cell<*mut Set>,
+}
+
+/// A `LocalSet`, of a type that lives above this layer.
+type Set = Arc<dyn Any + Send + Sync>;
+
+thread_local! {
+    // Const and without a destructor: an access is one instruction.
+    static THREAD: Thread = const {
+        Thread {
+            context: Cell::new(ptr::null()),
+            curg: Cell::new(ptr::null()),
+            root_waker: Cell::new(ptr::null()),
+            role: Cell::new(Role::Plain),
+            budget: Cell::new(None),
+            local: Cell::new(ptr::null_mut()),
+        }
+    };
+}
+
+/// What a thread is to a runtime.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// The runtime, as its kind of home knows it.
+    home: *const (),
+    /// The P it holds, or null.
+    pp: Cell<*const Processor>,
+    /// It gave its P away in the middle of a poll, which goes on.
+    stray: Cell<bool>,
+    /// It belongs to a thread of the runtime's pool.
+    pool: bool,
+    below: Cell<*const Context>,
+}
+
+impl Context {
+    /// A context that is not on the stack yet, of a thread without a P.
+    pub(crate) fn new(home: *const ()) -> Context {
+        Context {
+            home,
+            pp: Cell::new(ptr::null()),
+            stray: Cell::new(false),
+            pool: false,
+            below: Cell::new(ptr::null()),
+        }
+    }
+
+    /// As `new`, of a thread of the runtime's own.
+    pub(crate) fn of_pool(home: *const ()) -> Context {
+        Context {
+            pool: true,
+            ..Context::new(home)
+        }
+    }
+
+    /// The runtime.
+    #[inline]
+    pub(crate) fn home(&self) -> *const () {
+        self.home
+    }
+
+    /// The P held by this thread.
+    #[inline]
+    pub(crate) fn pp(&self) -> Option<&Processor> {
+        // SAFETY: set by the thread that holds the P, to a P of `home`, which outlives the
+        // contexts that name it; cleared when the thread gives the P up.
+        unsafe { self.pp.get().as_ref() }
+    }
+
+    /// Notes which P this thread holds.
+    #[inline]
+    pub(crate) fn set_pp(&self, pp: Option<&Processor>) {
+        self.pp.set(pp.map_or(ptr::null(), ptr::from_ref));
+    }
+}
+
+impl Context {
+    /// Whether it gave its P away in the middle of a poll, which goes on.
+    pub(crate) fn is_stray(&self) -> bool {
+        self.stray.get()
+    }
+
+    /// Notes whether it gave its P away in the middle of a poll.
+    pub(crate) fn set_stray(&self, stray: bool) {
+        self.stray.set(stray);
+    }
+}
+
+/// Whether this thread is one of the pool of the runtime `home`.
+pub(crate) fn is_pool_thread_of(home: *const ()) -> bool {
+    let mut context = THREAD.with(|t| t.context.get());
+    // SAFETY: the contexts from the top down are alive: a boxed one that is not on top is leaked
+    // rather than freed, and one of a function takes all above it off when it goes.
+    while let Some(c) = unsafe { context.as_ref() } {
+        if c.pool && c.home == home {
+            return true;
+        }
+        context = c.below.get();
+    }
+    false
+}
+
+/// Calls `f` with the context on top of this thread's stack. `f` must not run the user's code,
+/// which could take the context off.
+#[inline]
+pub(crate) fn with<R>(f: impl FnOnce(Option<&Context>) -> R) -> R {
+    // SAFETY: a context on the stack is alive: whoever frees it takes it off first, and nobody
+    // does that during the call.
+    f(unsafe { THREAD.with(|t| t.context.get()).as_ref() })
+}
+
+impl std::fmt::Debug for EnteredBox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EnteredBox").finish_non_exhaustive()
+    }
+}
+
+/// Keeps a context on the stack for the length of a function that runs futures or closures.
+pub(crate) struct Entered<'a> {
+    context: &'a Context,
+    curg: *const G,
+    root_waker: *const (),
+    role: Role,
+    budget: Option<u8>,
+}
+
+impl<'a> Entered<'a> {
+    /// Puts `context` on top of the stack, and begins afresh with no current G.
+    ///
+    /// The value must be dropped where it was made, as a local variable.
+    pub(crate) fn new(context: &'a Context, role: Role) -> Entered<'a> {
+        THREAD.with(|t| {
+            context.below.set(t.context.replace(context));
+            Entered {
+                context,
+                curg: t.curg.replace(ptr::null()),
+                root_waker: t.root_waker.replace(ptr::null()),
+                role: t.role.replace(role),
+                budget: t.budget.replace(None),
+            }
+        })
+    }
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        THREAD.with(|t| {
+            // Whatever is above was left there by a guard that was leaked or moved out; it goes.
+            t.context.set(self.context.below.get());
+            t.curg.set(self.curg);
+            t.root_waker.set(self.root_waker);
+            t.role.set(self.role);
+            t.budget.set(self.budget);
+        });
+    }
+}
+
+/// What a context on the heap consists of.
+#[repr(C)]
+struct Kept {
+    /// First, so that a pointer to it is one to the whole.
+    context: Context,
+    /// Keeps the runtime alive, also if the guard is leaked.
+    _home: Arc<dyn Any + Send + Sync>,
+}
+
+/// A context on the heap, kept on the stack by a guard that the user holds.
+pub(crate) struct EnteredBox {
+    context: *const Kept,
+    /// It belongs to this thread.
+    _not_send: PhantomData<*const ()>,
+}
+
+impl EnteredBox {
+    /// Puts a context for `home` on top of the stack.
+    pub(crate) fn new<T: Any + Send + Sync>(home: Arc<T>) -> EnteredBox {
+        let context = Context::new(Arc::as_ptr(&home).cast());
+        context.below.set(THREAD.with(|t| t.context.get()));
+        let kept = Kept {
+            context,
+            _home: home,
+        };
+        let context = Box::into_raw(Box::new(kept)).cast_const();
+        THREAD.with(|t| t.context.set(context.cast()));
+        EnteredBox {
+            context,
+            _not_send: PhantomData,
+        }
+    }
+
+    /// Takes the context off. `false`: it is not on top, so it is leaked where it is.
+    #[must_use]
+    pub(crate) fn leave(self) -> bool {
+        THREAD.with(|t| {
+            if t.context.get() != self.context.cast() {
+                return false;
+            }
+            // SAFETY: made by `Box::into_raw` in `new`; `leave` consumes the only guard. It is on
+            // top, so no context above points to it, and it goes off the stack right here.
+            let kept = unsafe { Box::from_raw(self.context.cast_mut()) };
+            t.context.set(kept.context.below.get());
+            true
+        })
+    }
+}
+
+/// Holds the current G; puts back the one before when dropped. A local variable of the function
+/// that polls or drops the G's future.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    before: *const G,
+}
+
+/// Makes `gp` the current G.
+#[inline]
+pub(crate) fn enter_g(gp: &G) -> Turn {
+    Turn {
+        before: THREAD.with(|t| t.curg.replace(gp)),
+    }
+}
+
+impl Drop for Turn {
+    #[inline]
+    fn drop(&mut self) {
+        THREAD.with(|t| t.curg.set(self.before));
+    }
+}
+
+/// Calls `f` with the G that runs here.
+#[inline]
+pub(crate) fn with_g<R>(f: impl FnOnce(Option<&G>) -> R) -> R {
+    // SAFETY: set by `enter_g` for as long as the G's future is polled or dropped on this very
+    // call stack, which keeps the G alive.
+    f(unsafe { THREAD.with(|t| t.curg.get()).as_ref() })
+}
+
+/// Keeps a `LocalSet` current; puts back the one before when dropped, whatever came in between.
+///
+/// The thread-local owns the set that is current, and each guard the one before it. So guards that
+/// are leaked or dropped in another order leak a set or end another's time, but nothing dangles.
+pub(crate) struct LocalScope {
+    before: *mut Set,
+}
+
+impl LocalScope {
+    /// Makes `set` the current one.
+    pub(crate) fn new(set: Set) -> LocalScope {
+        let set = Box::into_raw(Box::new(set));
+        LocalScope {
+            before: THREAD.with(|t| t.local.replace(set)),
+        }
+    }
+}
+
+impl Drop for LocalScope {
+    fn drop(&mut self) {
+        let set = THREAD.with(|t| t.local.replace(self.before));
+        if !set.is_null() {
+            // SAFETY: made by `Box::into_raw` in `new`, and owned by the thread-local until now.
+            drop(unsafe { Box::from_raw(set) });
+        }
+    }
+}
+
+/// The current `LocalSet` of this thread.
+pub(crate) fn local() -> Option<Set> {
+    // SAFETY: the thread-local owns it, and it is only replaced by the functions above.
+    unsafe { THREAD.with(|t| t.local.get()).as_ref() }.cloned()
+}
+
+/// A number that no other living thread has.
+pub(crate) fn thread_address() -> usize {
+    THREAD.with(|t| ptr::from_ref(t).addr())
+}
+
+/// A number that tells threads apart well enough to spread them.
+pub(crate) fn thread_number() -> usize {
+    // The thread-locals of two threads are far apart, at multiples of some large power of two.
+    let address = thread_address() as u64;
+    ((address >> 6).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48) as usize
+}
+
+/// The id of the G that runs here.
+pub(crate) fn id() -> Option<Id> {
+    with_g(|gp| gp.map(G::id))
+}
+
+/// What blocking this thread would mean.
+pub(crate) fn role() -> Role {
+    THREAD.with(|t| t.role.get())
+}
+
+/// Changes what blocking this thread would mean; what it was before.
+pub(crate) fn set_role(role: Role) -> Role {
+    THREAD.with(|t| t.role.replace(role))
+}
+
+/// Marks the waker with which a root future is polled.
+pub(crate) fn set_root_waker(data: *const ()) {
+    THREAD.with(|t| t.root_waker.set(data));
+}
+
+/// Gives the next poll a full budget.
+#[inline]
+pub(crate) fn refill_budget() {
+    THREAD.with(|t| t.budget.set(Some(BUDGET)));
+}
+
+/// What is left of the budget of this poll; `None`: there is no limit.
+#[inline]
+pub(crate) fn budget() -> Option<u8> {
+    THREAD.with(|t| t.budget.get())
+}
+
+/// Sets what is left of the budget of this poll; without effect where no runtime polls.
+#[inline]
+pub(crate) fn set_budget(budget: Option<u8>) {
+    THREAD.with(|t| {
+        if t.role.get() == Role::Running {
+            t.budget.set(budget);
+        }
+    });
+}
+
+/// Whether `data` belongs to a waker of the runtime: of the current G, or of the root future.
+#[inline]
+pub(crate) fn is_own_waker(data: *const ()) -> bool {
+    THREAD.with(|t| {
+        // SAFETY: as in `with_g`.
+        match unsafe { t.curg.get().as_ref() } {
+            Some(gp) => gp.cell() == data,
+            None => t.root_waker.get() == data,
+        }
+    })
+}

@@ -1,0 +1,43 @@
+//! The seam between the engine and what may be modelled.
+//!
+//! Everything in `engine/` takes atomics, threads, locks and the spin hint from here, so that
+//! `--cfg loom` swaps all of them at once and the models in `engine/tests/` run the code that
+//! ships. No other file of the engine names `std::sync::atomic`, `std::thread` or
+//! `std::cell::UnsafeCell`.
+
+#[cfg(not(loom))]
+mod imp {
+    pub(crate) use std::cell::UnsafeCell;
+    pub(crate) use std::hint::spin_loop;
+    pub(crate) use std::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
+        fence,
+    };
+    pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+    pub(crate) use std::thread;
+}
+
+#[cfg(loom)]
+mod imp {
+    pub(crate) use loom::hint::spin_loop;
+    pub(crate) use loom::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    };
+    pub(crate) use loom::sync::{Arc, Mutex};
+    pub(crate) use loom::thread;
+}
+
+// The models use fewer of these names than the engine does.
+#[cfg_attr(loom, allow(unused_imports))]
+pub(crate) use imp::*;
+
+/// Locks `mutex`, and goes on when a thread panicked while it held the lock.
+///
+/// No critical section of the engine runs user code, so a poisoned lock can only mean that the
+/// process is already dying of a bug of ours; the data is whole either way.
+#[cfg(not(loom))]
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,124 @@
+//! P: the right to run Gs, with the queues that go with it.
+//!
+//! At most one thread holds a P. What only the holder touches is in [`Processor::own`]; thieves
+//! see the rest. A P changes hands through [`Idle`](crate::engine::scheduler) or through an order
+//! to a machine, both of which release and acquire.
+
+use crate::engine::primitive::{AtomicU64, Ordering};
+use crate::engine::queue::{Ring, Runnext};
+use crate::engine::sys::Instant;
+use crate::engine::task::{IdBatch, Shard};
+use crate::engine::util::CachePadded;
+use crate::engine::util::random::Random;
+use std::cell::Cell;
+
+/// One processor.
+#[derive(Debug)]
+pub(crate) struct Processor {
+    id: usize,
+    /// The G that was made ready last.
+    pub(crate) runnext: CachePadded<Runnext>,
+    /// The local run queue.
+    pub(crate) ring: Ring,
+    /// The living Gs that were spawned here.
+    pub(crate) shard: CachePadded<Shard>,
+    own: CachePadded<Own>,
+    /// What it did so far.
+    pub(crate) stats: CachePadded<Stats>,
+}
+
+/// What only the holder of the P touches.
+#[derive(Debug)]
+pub(crate) struct Own {
+    /// Ids for the next spawns.
+    pub(crate) ids: IdBatch,
+    /// Turns so far: every 61st looks at the global queue first.
+    pub(crate) tick: Cell<u32>,
+    /// How many Gs in a row came from runnext and so share one time slice.
+    pub(crate) inherited: Cell<u32>,
+    /// Where thieves start.
+    pub(crate) random: Random,
+    /// When the holder last found work after having had none.
+    pub(crate) busy_since: Cell<Option<Instant>>,
+}
+
+// SAFETY: `own` is handed out only to the holder of the P, see `Processor::own`; every other field
+// is made for sharing.
+unsafe impl Sync for Processor {}
+
+impl Processor {
+    /// The P with number `id`, idle and empty.
+    pub(crate) fn new(id: usize, seed: u64) -> Processor {
+        let number = u16::try_from(id).expect("the builder limits the number of Ps");
+        Processor {
+            id,
+            runnext: CachePadded::default(),
+            ring: Ring::new(),
+            shard: CachePadded::new(Shard::new(number)),
+            own: CachePadded::new(Own {
+                ids: IdBatch::default(),
+                tick: Cell::new(0),
+                inherited: Cell::new(0),
+                random: Random::new(seed.wrapping_add(id as u64)),
+                busy_since: Cell::new(None),
+            }),
+            stats: CachePadded::default(),
+        }
+    }
+
+    /// Its number.
+    #[inline]
+    pub(crate) fn id(&self) -> usize {
+        self.id
+    }
+
+    /// What belongs to the holder.
+    ///
+    /// # Safety
+    /// The calling thread holds this P for as long as it uses what it gets.
+    #[inline]
+    pub(crate) unsafe fn own(&self) -> &Own {
+        &self.own
+    }
+
+    /// Whether nothing is queued, as far as anyone but the holder can tell.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ring.is_empty() && self.runnext.is_empty()
+    }
+}
+
+/// Counters that the holder of the P writes and anyone reads.
+#[derive(Debug, Default)]
+pub(crate) struct Stats {
+    /// Polls begun. A thief that sees it stand still knows that the P has been with one G.
+    pub(crate) polls: Counter,
+    pub(crate) local_schedules: Counter,
+    pub(crate) overflows: Counter,
+    pub(crate) steals: Counter,
+    pub(crate) steal_operations: Counter,
+    pub(crate) parks: Counter,
+    pub(crate) noops: Counter,
+    pub(crate) busy_nanos: Counter,
+    /// Odd while the holder is parked.
+    pub(crate) park_unparks: Counter,
+}
+
+/// A number that one thread at a time adds to.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds to it: a plain load and store, since nobody else writes.
+    #[inline]
+    pub(crate) fn add(&self, n: u64) {
+        // Ordering: Relaxed, it is a statistic; the P's change of hands orders its writers.
+        self.0
+            .store(self.0.load(Ordering::Relaxed) + n, Ordering::Relaxed);
+    }
+
+    /// What it has come to.
+    #[inline]
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}

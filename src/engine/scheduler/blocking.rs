@@ -1,0 +1,304 @@
+//! Closures that block: `spawn_blocking` on threads of the pool, `block_in_place` on the thread
+//! at hand.
+//!
+//! Who wakes whom follows the Ms: a closure is pushed, and if no thread *searches*, one is woken or
+//! started as a searcher. A searcher that takes a closure and was the last one, and sees more,
+//! sends the next searcher before it runs its own. So each closure gets a thread, even if all
+//! others block for ever, and yet a burst of short ones wakes only as many threads as come up
+//! while it lasts: submitters meet neither a lock nor, mostly, a system call.
+
+use super::Shared;
+use super::schedule::Spawn;
+use crate::engine::current::{self, Context, Role, Turn};
+use crate::engine::machine::Order;
+use crate::engine::primitive::{AtomicU64, Ordering, fence, spin_loop};
+use crate::engine::task::{G, Gp, Id, RawG, RawJoin, Schedule, create};
+use crate::engine::util::CachePadded;
+use crossbeam_deque::{Injector, Steal};
+use std::io;
+
+/// How many times a searcher looks before it gives up: some ten microseconds.
+const ROUNDS: u32 = 400;
+
+const SEARCHING: u64 = 1;
+const RUNNING: u64 = 1 << 32;
+
+/// Right to run one blocking closure.
+struct Job(RawG);
+
+// SAFETY: `spawn_blocking` takes closures that are Send.
+unsafe impl Send for Job {}
+
+/// The closures that wait, and the threads that see to them.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    queue: Injector<Job>,
+    /// | bits | meaning |
+    /// |---|---|
+    /// | 0..32 | threads that search for a closure, or are on their way to |
+    /// | 32..64 | threads that search or run one |
+    counts: CachePadded<AtomicU64>,
+}
+
+impl Pool {
+    /// How many closures wait.
+    pub(super) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// How many threads search or run closures.
+    pub(super) fn running(&self) -> usize {
+        (self.counts.load(Ordering::Relaxed) >> 32) as usize
+    }
+
+    fn pop(&self) -> Option<RawG> {
+        loop {
+            match self.queue.steal() {
+                Steal::Success(Job(gp)) => return Some(gp),
+                Steal::Empty => return None,
+                Steal::Retry => {}
+            }
+        }
+    }
+
+    /// Counts one searcher more, if there is none and `max` allows another thread.
+    fn claim(&self, max: usize) -> bool {
+        let claimed = self
+            .counts
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |counts| {
+                let searching = counts & (RUNNING - 1);
+                let running = counts >> 32;
+                (searching == 0 && running < max as u64).then_some(counts + SEARCHING + RUNNING)
+            });
+        claimed.is_ok()
+    }
+
+    /// Counts a searcher off, and with `change` perhaps the thread; whether it was the last.
+    fn stop_searching(&self, change: u64) -> bool {
+        let before = self.counts.fetch_sub(change, Ordering::AcqRel);
+        // Ordering: SeqCst, partner of the fence in `submit`: a submitter that relied on us pushed
+        // before this, and we see the closure.
+        fence(Ordering::SeqCst);
+        before & (RUNNING - 1) == 1
+    }
+}
+
+impl Schedule for Pool {
+    type Turn = Turn;
+
+    fn enter(gp: &G) -> Turn {
+        current::enter_g(gp)
+    }
+
+    unsafe fn schedule(_: *const Pool, gp: RawG, _: bool) {
+        // A closure runs to its end in one poll, and is queued by `spawn_blocking` itself; so only
+        // a wake-up that comes while it is being dropped could lead here.
+        // SAFETY: the right to run it is passed to us; dropping it is always allowed.
+        drop(unsafe { Gp::from_raw(gp) });
+    }
+
+    unsafe fn retire(_: *const Pool, _: &G) {}
+}
+
+impl Shared {
+    /// Makes a G of `f` and has a thread of the pool run it.
+    ///
+    /// # Errors
+    /// If no thread runs closures and none can be started. The closure is dropped.
+    pub(crate) fn spawn_blocking<F, R>(&self, f: F, spawn: Spawn) -> io::Result<RawJoin<R>>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let birth = spawn.birth(self.held_p().map_or_else(Id::next, |pp| {
+            // SAFETY: we hold it.
+            unsafe { pp.own() }.ids.next()
+        }));
+        let mut f = Some(f);
+        let body = std::future::poll_fn(move |_| {
+            let f = f.take().expect("a closure is polled once");
+            std::task::Poll::Ready(f())
+        });
+        // SAFETY: the home of closures is only used while they are alive, and the shutdown runs or
+        // cancels them all; the closure is Send and 'static.
+        let (gp, join) = unsafe { create(body, birth, std::ptr::from_ref(&self.blocking)) };
+        self.submit(gp)?;
+        Ok(join)
+    }
+
+    fn submit(&self, gp: RawG) -> io::Result<()> {
+        // As soon as the closure is in the queue it may be run, and with it the runtime may end.
+        let _alive = match self.held_p() {
+            Some(_) => None,
+            None => self.me.upgrade(),
+        };
+        self.blocking.queue.push(Job(gp));
+        // Ordering: SeqCst, partner of the fence in `stop_searching`.
+        fence(Ordering::SeqCst);
+        if self.stopping() {
+            self.cancel_blocking();
+            return Ok(());
+        }
+        self.send_searcher()
+    }
+
+    /// Wakes or starts a thread that looks for closures, unless one does already or the limit is
+    /// reached; then a thread that finishes its closure takes the next.
+    fn send_searcher(&self) -> io::Result<()> {
+        if !self.blocking.claim(self.config.max_blocking_threads) {
+            return Ok(());
+        }
+        if let Some(machine) = self.threads.take_parked_pool() {
+            machine.give(Order::Block);
+            return Ok(());
+        }
+        let Err(error) = self.start_thread(Order::Block) else {
+            return Ok(());
+        };
+        self.blocking.stop_searching(SEARCHING + RUNNING);
+        if self.blocking.running() > 0 {
+            // Those that run will come to it.
+            return Ok(());
+        }
+        self.cancel_blocking();
+        Err(error)
+    }
+
+    /// Runs closures until there are none. The caller was counted as a searcher.
+    pub(super) fn run_blocking(&self) {
+        loop {
+            let Some(first) = self.search_blocking() else {
+                self.blocking.stop_searching(SEARCHING + RUNNING);
+                if self.stopping() {
+                    self.cancel_blocking();
+                } else if !self.blocking.queue.is_empty()
+                    && self.blocking.claim(self.config.max_blocking_threads)
+                {
+                    continue;
+                }
+                return;
+            };
+            if self.blocking.stop_searching(SEARCHING)
+                && !self.blocking.queue.is_empty()
+                && let Err(error) = self.send_searcher()
+            {
+                unreachable!("we are a running thread ourselves: {error}");
+            }
+            run(first);
+            while !self.stopping()
+                && let Some(gp) = self.blocking.pop()
+            {
+                run(gp);
+            }
+            self.blocking.counts.fetch_add(SEARCHING, Ordering::AcqRel);
+        }
+    }
+
+    fn search_blocking(&self) -> Option<RawG> {
+        for _ in 0..ROUNDS {
+            if self.stopping() {
+                return None;
+            }
+            if let Some(gp) = self.blocking.pop() {
+                return Some(gp);
+            }
+            spin_loop();
+        }
+        None
+    }
+
+    /// Cancels the closures that have not begun.
+    pub(super) fn cancel_blocking(&self) {
+        while let Some(gp) = self.blocking.pop() {
+            // SAFETY: we took the right to run it out of the queue.
+            let gp = unsafe { Gp::from_raw(gp) };
+            gp.metadata().ask_abort();
+            gp.run();
+        }
+    }
+
+    /// Ends the M's time as a stray, with a P if one is idle. Whether it has one.
+    pub(super) fn regain(&self, context: &Context) -> bool {
+        if !context.is_stray() {
+            return false;
+        }
+        let claimed = if self.stopping() {
+            None
+        } else {
+            self.idle.claim()
+        };
+        if let Some(pp) = claimed {
+            context.set_pp(Some(&self.procs[pp]));
+        }
+        self.end_stray(context);
+        claimed.is_some()
+    }
+}
+
+fn run(gp: RawG) {
+    // SAFETY: our callers took the right to run it out of the queue.
+    unsafe { Gp::from_raw(gp) }.run();
+}
+
+/// Runs `f`, which may block, on this thread; if the thread holds a P, another M gets it.
+///
+/// # Panics
+/// On a thread that runs a runtime without other threads.
+pub(crate) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
+    if current::role() != Role::Running {
+        return f();
+    }
+    let held = current::with(|context| {
+        context.and_then(|context| {
+            // SAFETY: the home of a context is its runtime, which lives while it is entered.
+            let shared = unsafe { &*context.home().cast::<Shared>() };
+            assert!(
+                shared.config.multi,
+                "`block_in_place` needs the multi-thread runtime, and this is a current-thread one: \
+                 nobody could run the other tasks meanwhile; use `spawn_blocking`"
+            );
+            let pp = context.pp()?;
+            // SAFETY: a context with a P is that of an M, and lives in a function below us on the
+            // stack; `shared` likewise.
+            Some(unsafe { (&*std::ptr::from_ref(shared), &*std::ptr::from_ref(context), &*std::ptr::from_ref(pp)) })
+        })
+    });
+    let Some((shared, context, pp)) = held else {
+        return as_blocking(f);
+    };
+    shared.begin_stray(context);
+    context.set_pp(None);
+    shared.handoff(pp);
+    let _regain = Regain { shared, context };
+    as_blocking(f)
+}
+
+struct Regain<'a> {
+    shared: &'a Shared,
+    context: &'a Context,
+}
+
+impl Drop for Regain<'_> {
+    fn drop(&mut self) {
+        let claimed = if self.shared.stopping() {
+            None
+        } else {
+            self.shared.idle.claim()
+        };
+        if let Some(pp) = claimed {
+            self.context.set_pp(Some(&self.shared.procs[pp]));
+            self.shared.end_stray(self.context);
+        }
+    }
+}
+
+fn as_blocking<R>(f: impl FnOnce() -> R) -> R {
+    struct PutBack(Role);
+    impl Drop for PutBack {
+        fn drop(&mut self) {
+            current::set_role(self.0);
+        }
+    }
+    let _role = PutBack(current::set_role(Role::Blocking));
+    f()
+}

@@ -1,0 +1,238 @@
+//! The verbs: everything that touches two of G, M, P and the queues.
+//!
+//! # Finding work, and being found
+//!
+//! An M needs a P to run Gs. An M with a P and nothing to run *spins*: it looks at the global
+//! queue and at the other Ps' rings for a few microseconds. Then it gives its P up and parks. A
+//! thread that makes a G ready puts it into a queue and sees to it that somebody will take it from
+//! there. The whole difficulty is the moment when one side goes to sleep while the other decides
+//! that nobody needs to be woken.
+//!
+//! **Submitting** (`schedule.rs`):
+//! - S1. Put the G into a queue.
+//! - S2. SeqCst fence.
+//! - S3. If some P is idle and no M spins: take that P and wake an M with it. The M starts as a
+//!   spinning one, so that submitters that come now need not wake another.
+//!
+//! **Parking** (`park.rs`), the mirror image:
+//! - P1. Go on the list of parked Ms, so that whoever claims the P next finds a thread for it.
+//! - P2. Give up the P and, if spinning, stop: one change of the counts. SeqCst fence.
+//! - P3. Look at all queues once more. If there is work: come off the list, take an idle P and
+//!   spin again; or obey, if somebody took us off the list first.
+//! - P4. Sleep until ordered.
+//!
+//! Of the two fences one comes first. If it is the submitter's, P3 sees the G. If it is the
+//! parker's, S3 sees the idle P and no spinner (or another spinner, for whom the same argument
+//! holds), and wakes an M. A **spinner that finds work** takes the third part: it stops spinning,
+//! fences, and if it was the last one, looks at all queues for those who relied on it and wakes a
+//! successor if it sees anything. In Go it wakes one blindly, which then mostly finds nothing.
+//!
+//! A push to the submitter's *own* ring leaves S2 out: the owner is awake, so the G cannot be
+//! lost, and the owner checks S3 again before its next turn. What is risked is that one G waits
+//! for one poll beside an M that parked in the same nanoseconds; what is saved is a fence on every
+//! spawn. And nobody is woken for a lone runnext: the owner will run it next, and a thief would
+//! only carry it away from its cache.
+//!
+//! # Designs that were not taken
+//!
+//! - *Root future outside the workers* (tokio): every spawn and every wake from `main` crosses
+//!   threads. Here the thread in `block_on` takes a P and works.
+//! - *Handing the P's queue over when its M blocks without telling*: the G may be pushing to the
+//!   ring at that moment. Thieves are the way to get at a stuck P's Gs.
+//! - *A reference to the runtime in every G*: an increment of one shared counter for each spawn,
+//!   which is what keeps spawning from scaling. A G has a plain pointer; the runtime outlives its
+//!   Gs because its shutdown ends them, and a foreign thread that wakes a G holds a reference
+//!   while it does.
+
+mod blocking;
+mod find;
+mod park;
+mod root;
+mod schedule;
+mod shutdown;
+mod steal;
+mod threads;
+mod wake;
+
+pub(crate) use crate::engine::current::EnteredBox as Entered;
+pub(crate) use crate::engine::processor::Stats;
+pub(crate) use crate::engine::sys::available_cpus as default_procs;
+pub(crate) use crate::engine::util::random::entropy;
+pub(crate) use blocking::block_in_place;
+pub(crate) use schedule::Spawn;
+pub(crate) use threads::Hooks;
+
+use crate::engine::current::{self, Role};
+use crate::engine::idle::Idle;
+use crate::engine::primitive::{Arc, AtomicU64, Mutex, Ordering};
+use crate::engine::processor::Processor;
+use crate::engine::queue::Global;
+use crate::engine::task::Shard;
+use crate::engine::util::CachePadded;
+use std::sync::Weak;
+use std::time::Duration;
+
+/// How a runtime was built.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// How many Ps.
+    pub(crate) procs: usize,
+    /// Whether threads may be started to run Gs; without, only threads in `block_on` do.
+    pub(crate) multi: bool,
+    /// Every how many turns the global queue is looked at first.
+    pub(crate) global_queue_interval: u32,
+    /// The most threads that run blocking closures at once.
+    pub(crate) max_blocking_threads: usize,
+    /// How long a thread beyond the number of Ps waits for something to do.
+    pub(crate) keep_alive: Duration,
+    /// The size of the threads' stacks, if not the default.
+    pub(crate) thread_stack_size: Option<usize>,
+    /// What all random decisions follow from.
+    pub(crate) seed: u64,
+    /// The user's callbacks.
+    pub(crate) hooks: Hooks,
+}
+
+/// One runtime, as its threads, its handles and its Gs see it.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    config: Config,
+    idle: Idle,
+    procs: Box<[CachePadded<Processor>]>,
+    global: Global,
+    foreign: Box<[CachePadded<Foreign>]>,
+    threads: threads::Threads,
+    blocking: blocking::Pool,
+    stop: shutdown::Stop,
+    /// Gs that were made ready by threads without a P.
+    remote_schedules: CachePadded<AtomicU64>,
+    id: u64,
+    me: Weak<Shared>,
+}
+
+/// The id of the next runtime.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// This thread runs tasks, and must not be blocked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Blocked;
+
+/// Whether blocking this thread would stop tasks.
+pub(crate) fn refuse_blocking() -> Option<Blocked> {
+    (current::role() == Role::Running).then_some(Blocked)
+}
+
+/// How many shards the threads without a P share.
+const FOREIGN: usize = 4;
+
+/// The living Gs that were spawned by threads without a P.
+#[derive(Debug)]
+struct Foreign {
+    /// Whoever holds the lock owns the shard. `true` once no more Gs are accepted.
+    closed: Mutex<bool>,
+    shard: Shard,
+}
+
+impl Shared {
+    /// A runtime whose Ps are idle and which has no threads yet.
+    pub(crate) fn new(config: Config) -> Arc<Shared> {
+        let procs = config.procs;
+        Arc::new_cyclic(|me| Shared {
+            idle: Idle::new(procs),
+            procs: (0..procs)
+                .map(|id| CachePadded::new(Processor::new(id, config.seed)))
+                .collect(),
+            global: Global::new(),
+            foreign: (0..FOREIGN)
+                .map(|k| {
+                    let number = u16::try_from(procs + k).expect("the builder limits the Ps");
+                    CachePadded::new(Foreign {
+                        closed: Mutex::new(false),
+                        shard: Shard::new(number),
+                    })
+                })
+                .collect(),
+            threads: threads::Threads::default(),
+            blocking: blocking::Pool::default(),
+            stop: shutdown::Stop::new(procs),
+            remote_schedules: CachePadded::default(),
+            config,
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            me: me.clone(),
+        })
+    }
+
+    /// The runtime that this thread belongs to or has entered.
+    pub(crate) fn current() -> Option<Arc<Shared>> {
+        current::with(|context| {
+            // SAFETY: the home of a context is the runtime that it was made for, which whoever keeps
+            // the context on the stack keeps alive.
+            let shared = unsafe { &*context?.home().cast::<Shared>() };
+            shared.me.upgrade()
+        })
+    }
+
+    /// Makes this the runtime of this thread.
+    pub(crate) fn enter(self: &Arc<Shared>) -> Entered {
+        Entered::new(self.clone())
+    }
+
+    /// Tells it from other runtimes.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// How it was built.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Its Ps, for metrics.
+    pub(crate) fn procs(&self) -> &[CachePadded<Processor>] {
+        &self.procs
+    }
+
+    /// How many Gs are alive.
+    pub(crate) fn alive(&self) -> u64 {
+        self.shards().map(Shard::alive).sum()
+    }
+
+    /// How many Gs were ever spawned.
+    pub(crate) fn spawned(&self) -> u64 {
+        self.shards().map(Shard::added).sum()
+    }
+
+    /// How many Gs wait in the global queue.
+    pub(crate) fn global_len(&self) -> usize {
+        self.global.len()
+    }
+
+    /// How many Gs were made ready by threads without a P.
+    pub(crate) fn remote_schedules(&self) -> u64 {
+        self.remote_schedules.load(Ordering::Relaxed)
+    }
+
+    /// The threads and the queue of the blocking pool: started, idle, closures waiting.
+    pub(crate) fn blocking_stats(&self) -> (usize, usize, usize) {
+        (
+            self.blocking.running() + self.threads.parked_pool(),
+            self.threads.parked_pool(),
+            self.blocking.queued(),
+        )
+    }
+
+    fn shards(&self) -> impl Iterator<Item = &Shard> {
+        let own = self.procs.iter().map(|pp| &*pp.shard);
+        own.chain(self.foreign.iter().map(|f| &f.shard))
+    }
+
+    /// The pointer by which Gs know it.
+    fn home(&self) -> *const () {
+        std::ptr::from_ref(self).cast()
+    }
+
+    /// Whether a thief would find something.
+    fn work_visible(&self) -> bool {
+        !self.global.is_empty() || self.procs.iter().any(|pp| !pp.ring.is_empty())
+    }
+}

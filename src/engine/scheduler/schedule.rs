@@ -1,0 +1,229 @@
+//! Making Gs and making them ready: the submitting side, S1 to S3.
+
+use super::{FOREIGN, Shared};
+use crate::engine::current::{self, Turn};
+use crate::engine::primitive::{Arc, Ordering, lock};
+use crate::engine::processor::Processor;
+use crate::engine::task::{Birth, Extras, G, Gp, Id, RawG, RawJoin, Schedule, create};
+use std::future::Future;
+use std::panic::Location;
+
+/// What a spawn says about its G besides the future.
+#[derive(Debug)]
+pub(crate) struct Spawn {
+    /// Where the user wrote it.
+    pub(crate) gopc: &'static Location<'static>,
+    /// Name and labels of its own.
+    pub(crate) extras: Option<Extras>,
+}
+
+impl Spawn {
+    /// A G without a name, spawned at `gopc`.
+    #[inline]
+    pub(crate) fn at(gopc: &'static Location<'static>) -> Spawn {
+        Spawn { gopc, extras: None }
+    }
+
+    /// Everything that a G is born with, of which part comes from the G that runs here.
+    #[inline]
+    pub(crate) fn birth(self, id: Id) -> Birth {
+        let (parent, inherited) =
+            current::with_g(|gp| (gp.map(G::id), gp.and_then(G::extras).cloned()));
+        Birth {
+            id,
+            gopc: self.gopc,
+            parent,
+            extras: match (self.extras, inherited) {
+                (None, None) => None,
+                (own, inherited) => inherit(own, inherited),
+            },
+        }
+    }
+}
+
+/// Labels pass from the parent to the child, names do not.
+#[cold]
+fn inherit(own: Option<Extras>, parent: Option<Arc<Extras>>) -> Option<Arc<Extras>> {
+    let Some(own) = own else {
+        return parent.and_then(|parent| match (&parent.name, parent.labels.is_empty()) {
+            (_, true) => None,
+            (None, false) => Some(parent),
+            (Some(_), false) => Some(Arc::new(Extras {
+                name: None,
+                labels: parent.labels.clone(),
+            })),
+        });
+    };
+    let mut labels = parent.map_or_else(Vec::new, |parent| parent.labels.clone());
+    for (key, value) in own.labels {
+        labels.retain(|(k, _)| *k != key);
+        labels.push((key, value));
+    }
+    Some(Arc::new(Extras {
+        name: own.name,
+        labels,
+    }))
+}
+
+impl Shared {
+    /// Makes a G of `future` and queues it.
+    ///
+    /// After the shutdown the future is dropped at once and the G is born cancelled.
+    #[inline]
+    pub(crate) fn spawn<F>(&self, future: F, spawn: Spawn) -> RawJoin<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let Some(pp) = self.held_p() else {
+            return self.spawn_foreign(future, spawn);
+        };
+        // SAFETY: we hold it.
+        let birth = spawn.birth(unsafe { pp.own() }.ids.next());
+        // SAFETY: the runtime outlives its Gs, see `shutdown.rs`; the future is Send and 'static.
+        let (gp, join) = unsafe { create(future, birth, std::ptr::from_ref(self)) };
+        // SAFETY: we hold the P and so own its shard; the G is new.
+        unsafe { pp.shard.add(gp, join.gp().place()) };
+        self.push_local(pp, gp, false);
+        join
+    }
+
+    /// As `spawn`, on the runtime whose P this thread holds.
+    ///
+    /// # Errors
+    /// The arguments, if it holds none.
+    #[inline]
+    pub(crate) fn spawn_here<F>(future: F, spawn: Spawn) -> Result<RawJoin<F::Output>, (F, Spawn)>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let shared = current::with(|context| {
+            let context = context?;
+            context.pp()?;
+            Some(context.home().cast::<Shared>())
+        });
+        match shared {
+            // SAFETY: the home of a context is its runtime; a thread that holds a P of it keeps it
+            // alive.
+            Some(shared) => Ok(unsafe { &*shared }.spawn(future, spawn)),
+            None => Err((future, spawn)),
+        }
+    }
+
+    #[cold]
+    fn spawn_foreign<F>(&self, future: F, spawn: Spawn) -> RawJoin<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let birth = spawn.birth(Id::next());
+        // SAFETY: as in `spawn`.
+        let (gp, join) = unsafe { create(future, birth, std::ptr::from_ref(self)) };
+        let foreign = &self.foreign[current::thread_number() % FOREIGN];
+        let closed = {
+            let closed = lock(&foreign.closed);
+            if !*closed {
+                // SAFETY: we hold the lock and so own the shard; the G is new.
+                unsafe { foreign.shard.add(gp, join.gp().place()) };
+            }
+            *closed
+        };
+        if closed {
+            join.abort();
+            // SAFETY: `create` gave us the right to run it.
+            unsafe { Gp::from_raw(gp) }.run();
+        } else {
+            self.inject(gp);
+        }
+        join
+    }
+
+    /// The P that this thread holds, if it is one of this runtime's.
+    #[inline]
+    pub(super) fn held_p(&self) -> Option<&Processor> {
+        let pp = current::with(|context| match context {
+            Some(context) if context.home() == self.home() => context.pp().map(std::ptr::from_ref),
+            _ => None,
+        });
+        // SAFETY: the P is one of ours and lives as long as `self`.
+        pp.map(|pp| unsafe { &*pp })
+    }
+
+    /// S1 to S3 for the holder of `pp`: `gp` runs next, or after the others if it `yielded`.
+    #[inline]
+    pub(super) fn push_local(&self, pp: &Processor, gp: RawG, yielded: bool) {
+        pp.stats.local_schedules.add(1);
+        let pushed = if yielded {
+            Some(gp)
+        } else {
+            pp.runnext.replace(gp)
+        };
+        let Some(gp) = pushed else {
+            // A lone runnext: the holder runs it next.
+            return;
+        };
+        // SAFETY: we hold the P.
+        unsafe { pp.ring.push(gp, &self.overflow_of(pp)) };
+        // One of the Gs in ring and runnext is what the holder runs next; the others are to share.
+        if self.idle.wants_wake() && (pp.ring.len() > 1 || !pp.runnext.is_empty()) {
+            self.wakep();
+        }
+    }
+
+    /// S1 to S3 for a thread without a P.
+    pub(super) fn inject(&self, gp: RawG) {
+        // As soon as the G is in the queue it may be run, and with it the runtime may end.
+        let _alive = self.me.upgrade();
+        self.remote_schedules.fetch_add(1, Ordering::Relaxed);
+        self.global.push(gp);
+        if self.idle.wants_wake_fenced() {
+            self.wakep();
+        }
+        if self.stopping() {
+            self.stop.poke();
+        }
+    }
+}
+
+impl Schedule for Shared {
+    type Turn = Turn;
+
+    #[inline]
+    fn enter(gp: &G) -> Turn {
+        current::enter_g(gp)
+    }
+
+    #[inline]
+    unsafe fn schedule(home: *const Shared, gp: RawG, yielded: bool) {
+        // SAFETY: as our caller promised. For a thread with a P of the runtime it stays valid
+        // throughout; any other goes through `inject`, which takes a reference first.
+        let shared = unsafe { &*home };
+        match shared.held_p() {
+            Some(pp) => shared.push_local(pp, gp, yielded),
+            None => shared.inject(gp),
+        }
+    }
+
+    #[inline]
+    unsafe fn retire(home: *const Shared, gp: &G) {
+        // SAFETY: as our caller promised; a G is finished by a thread that runs Gs of this runtime.
+        let shared = unsafe { &*home };
+        let place = gp.place();
+        let Some(shard) = place.shard() else {
+            return;
+        };
+        match shared.procs.get(shard) {
+            Some(pp) => {
+                let owner = shared.held_p().is_some_and(|held| held.id() == pp.id());
+                // SAFETY: it was added there when it was spawned; once, as our caller promised.
+                unsafe { pp.shard.strike(place, owner) };
+            }
+            None => {
+                let foreign = &shared.foreign[shard - shared.procs.len()];
+                // SAFETY: as above.
+                unsafe { foreign.shard.strike(place, false) };
+            }
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! The pool of threads, which run Gs or blocking closures as they are needed, and the list of the
+//! parked ones.
+
+use super::Shared;
+use crate::engine::current::{self, Context, Entered, Role};
+use crate::engine::machine::{Machine, Order, call_hook};
+use crate::engine::primitive::{Arc, Condvar, Mutex, lock, thread};
+use std::io;
+use std::time::{Duration, Instant};
+
+type Hook = Option<Arc<dyn Fn() + Send + Sync>>;
+
+/// The user's callbacks.
+#[derive(Clone)]
+pub(crate) struct Hooks {
+    pub(crate) name: Arc<dyn Fn() -> String + Send + Sync>,
+    pub(crate) start: Hook,
+    pub(crate) stop: Hook,
+    pub(crate) park: Hook,
+    pub(crate) unpark: Hook,
+}
+
+impl std::fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hooks").finish_non_exhaustive()
+    }
+}
+
+/// Whether an M is on the list.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listed {
+    /// It is, and may sleep for ever.
+    Kept,
+    /// It is, and should end if nothing comes up for a while.
+    Surplus,
+    /// It is not: the runtime is shutting down.
+    Closed,
+}
+
+/// The threads of a runtime.
+#[derive(Debug, Default)]
+pub(super) struct Threads {
+    parked: Mutex<Parked>,
+    tally: Arc<Tally>,
+}
+
+/// The Ms that sleep or are about to, last in, first out: the one that slept for the shortest
+/// time has the warmest cache.
+#[derive(Debug, Default)]
+struct Parked {
+    pool: Vec<Arc<Machine>>,
+    roots: Vec<Arc<Machine>>,
+    closed: bool,
+}
+
+impl Threads {
+    /// P1: puts `m` on the list.
+    pub(super) fn list(&self, m: &Arc<Machine>, keep: usize) -> Listed {
+        let mut parked = lock(&self.parked);
+        if parked.closed {
+            return Listed::Closed;
+        }
+        if m.is_root() {
+            parked.roots.push(m.clone());
+            return Listed::Kept;
+        }
+        parked.pool.push(m.clone());
+        if parked.pool.len() > keep {
+            Listed::Surplus
+        } else {
+            Listed::Kept
+        }
+    }
+
+    /// Takes `m` off the list. `false`: somebody else did, and has an order for it.
+    pub(super) fn unlist(&self, m: &Arc<Machine>) -> bool {
+        let mut parked = lock(&self.parked);
+        let list = if m.is_root() {
+            &mut parked.roots
+        } else {
+            &mut parked.pool
+        };
+        match list.iter().rposition(|other| Arc::ptr_eq(other, m)) {
+            Some(i) => {
+                list.remove(i);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Takes an M for a P. Pool threads first, since a root that runs Gs cannot be polled
+    /// meanwhile; but roots before a new thread is started.
+    pub(super) fn take_parked(&self) -> Option<Arc<Machine>> {
+        let mut parked = lock(&self.parked);
+        parked.pool.pop().or_else(|| parked.roots.pop())
+    }
+
+    /// Takes an M for blocking closures.
+    pub(super) fn take_parked_pool(&self) -> Option<Arc<Machine>> {
+        lock(&self.parked).pool.pop()
+    }
+
+    /// Whether anybody is on the list.
+    pub(super) fn any_parked(&self) -> bool {
+        let parked = lock(&self.parked);
+        !parked.pool.is_empty() || !parked.roots.is_empty()
+    }
+
+    /// How many pool threads are on the list.
+    pub(super) fn parked_pool(&self) -> usize {
+        lock(&self.parked).pool.len()
+    }
+
+    /// Tells all parked Ms to end, and lets no others on the list.
+    pub(super) fn close(&self) {
+        let (pool, roots) = {
+            let mut parked = lock(&self.parked);
+            parked.closed = true;
+            let parked = &mut *parked;
+            (
+                std::mem::take(&mut parked.pool),
+                std::mem::take(&mut parked.roots),
+            )
+        };
+        for machine in pool.into_iter().chain(roots) {
+            machine.give(Order::Exit);
+        }
+    }
+
+    /// The count of the threads.
+    pub(super) fn tally(&self) -> &Arc<Tally> {
+        &self.tally
+    }
+}
+
+/// How many threads there are, kept outside of the runtime so that a thread counts itself off
+/// only after it has let go of everything else.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    threads: usize,
+    drained: bool,
+}
+
+impl Tally {
+    /// Notes that the Gs have all ended.
+    pub(super) fn drained(&self) {
+        lock(&self.state).drained = true;
+        self.changed.notify_all();
+    }
+
+    fn count(&self) {
+        lock(&self.state).threads += 1;
+    }
+
+    fn count_off(&self) {
+        lock(&self.state).threads -= 1;
+        self.changed.notify_all();
+    }
+
+    /// Waits until all Gs and all threads but `spare` have ended. `false`: not within `timeout`.
+    pub(super) fn wait(&self, spare: usize, timeout: Option<Duration>) -> bool {
+        let deadline = timeout.and_then(|t| Instant::now().checked_add(t));
+        let mut state = lock(&self.state);
+        while state.threads > spare || !state.drained {
+            let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
+            state = match left {
+                None => self
+                    .changed
+                    .wait(state)
+                    .unwrap_or_else(std::sync::PoisonError::into_inner),
+                Some(Duration::ZERO) => return false,
+                Some(left) => {
+                    let waited = self.changed.wait_timeout(state, left);
+                    waited.unwrap_or_else(std::sync::PoisonError::into_inner).0
+                }
+            };
+        }
+        true
+    }
+}
+
+impl Shared {
+    /// Starts a pool thread that begins with `order`.
+    pub(super) fn start_thread(&self, order: Order) -> io::Result<()> {
+        let Some(shared) = self.me.upgrade() else {
+            return Err(io::Error::other("the runtime is gone"));
+        };
+        let mut builder = thread::Builder::new().name((self.config.hooks.name)());
+        if let Some(size) = self.config.thread_stack_size {
+            builder = builder.stack_size(size);
+        }
+        let tally = self.threads.tally.clone();
+        tally.count();
+        let started = builder.spawn({
+            let tally = tally.clone();
+            move || {
+                thread_main(&shared, order);
+                drop(shared);
+                tally.count_off();
+            }
+        });
+        if let Err(error) = started {
+            tally.count_off();
+            return Err(error);
+        }
+        Ok(())
+    }
+}
+
+/// What a pool thread does: one order after the other.
+fn thread_main(shared: &Arc<Shared>, first: Order) {
+    let m = Machine::pool();
+    let context = Context::of_pool(shared.home());
+    let _entered = Entered::new(&context, Role::Plain);
+    let hooks = &shared.config.hooks;
+    call_hook("on_thread_start", hooks.start.as_ref());
+    let mut order = first;
+    loop {
+        let woken = match order {
+            Order::Run { pp, spinning } => {
+                context.set_pp(Some(&shared.procs[pp]));
+                current::set_role(Role::Running);
+                let spinning = shared.work(&m, &context, spinning);
+                current::set_role(Role::Plain);
+                shared.park(&m, &context, spinning)
+            }
+            Order::Block => {
+                current::set_role(Role::Blocking);
+                shared.run_blocking();
+                current::set_role(Role::Plain);
+                shared.park(&m, &context, false)
+            }
+            Order::Exit => break,
+        };
+        order = match woken {
+            super::park::Woken::Ordered(order) => order,
+            super::park::Woken::Root => unreachable!("a pool thread has no root future"),
+        };
+    }
+    call_hook("on_thread_stop", hooks.stop.as_ref());
+}
+
+impl Shared {
+    /// Runs Gs until there are no more, or none of this M's concern. Whether it spins still.
+    fn work(&self, m: &Machine, context: &Context, mut spinning: bool) -> bool {
+        use super::find::Left;
+        loop {
+            match self.run(m, context, spinning) {
+                Left::Idle { spinning } => return spinning,
+                Left::NoP => {
+                    if !self.regain(context) {
+                        return false;
+                    }
+                }
+                Left::Stop => {
+                    self.surrender(context);
+                    return false;
+                }
+                Left::Root => unreachable!("a pool thread has no root future"),
+            }
+            spinning = false;
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! S3: finding a thread for a P.
+
+use super::Shared;
+use crate::engine::machine::Order;
+use crate::engine::processor::Processor;
+
+/// Counts an overflow of `pp` on its way to the global queue.
+pub(super) struct OverflowOf<'a> {
+    shared: &'a Shared,
+    pp: &'a Processor,
+}
+
+impl crate::engine::queue::Overflow for OverflowOf<'_> {
+    fn overflow(&self, batch: &[crate::engine::queue::RawG]) {
+        self.pp.stats.overflows.add(1);
+        self.shared.global.overflow(batch);
+    }
+}
+
+impl Shared {
+    pub(super) fn overflow_of<'a>(&'a self, pp: &'a Processor) -> OverflowOf<'a> {
+        OverflowOf { shared: self, pp }
+    }
+
+    /// Wakes an M for work that was just made visible, if a P is idle and nobody spins.
+    #[cold]
+    pub(super) fn wakep(&self) {
+        while let Some(pp) = self.idle.claim_to_wake() {
+            if self.startm(pp, true) || !self.threads.any_parked() {
+                return;
+            }
+            // An M went on the list after we had looked and before we gave the P back. It may have
+            // seen no idle P, and relies on us.
+        }
+    }
+
+    /// Gives P `pp` to an M: a parked one, else a new thread. `false` if there is none to be had;
+    /// then the P is idle again.
+    pub(super) fn startm(&self, pp: usize, spinning: bool) -> bool {
+        let order = Order::Run { pp, spinning };
+        if let Some(machine) = self.threads.take_parked() {
+            machine.give(order);
+            return true;
+        }
+        if self.config.multi && self.start_thread(order).is_ok() {
+            return true;
+        }
+        self.release_p(pp, spinning);
+        false
+    }
+
+    /// P2 for whoever holds P number `pp`, which in the middle of a shutdown is idle for good.
+    pub(super) fn release_p(&self, pp: usize, spinning: bool) {
+        self.idle.release(pp, spinning);
+        if self.stopping() {
+            self.surrender_idle();
+        }
+    }
+
+    /// Gives up a P whose thread goes on to do something else: to another M if there is anything
+    /// to run.
+    pub(super) fn handoff(&self, pp: &Processor) {
+        if !pp.is_empty() || !self.global.is_empty() {
+            self.startm(pp.id(), false);
+        } else {
+            self.release_p(pp.id(), false);
+        }
+        // A push may have relied on this P, or the M that was started is one while there is work
+        // for more.
+        if self.work_visible() && self.idle.wants_wake() {
+            self.wakep();
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What each operating system must provide.
+//!
+//! | item | contract |
+//! |---|---|
+//! | [`Parker`] | one thread sleeps in `park` until `unpark`, which may come first; see its docs |
+//! | [`available_cpus`] | how many Ps make sense, honouring affinity and cgroup quotas |
+//! | [`now`] | the one monotonic clock |
+//!
+//! On Linux the parker is a futex; elsewhere a mutex and a condition variable.
+
+#[cfg(target_os = "linux")]
+#[path = "parker_futex.rs"]
+mod parker;
+#[cfg(not(target_os = "linux"))]
+#[path = "parker_condvar.rs"]
+mod parker;
+
+pub(crate) use parker::Parker;
+pub(crate) use std::time::Instant;
+
+/// The number of threads that can run at once, as the operating system tells it.
+pub(crate) fn available_cpus() -> usize {
+    crate::engine::primitive::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The time on the one clock that the engine reads.
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Parker;
+    use crate::engine::primitive::{Arc, AtomicBool, Ordering, thread};
+    use std::time::Duration;
+
+    #[test]
+    fn a_token_given_first_is_found_at_once() {
+        let parker = Parker::new();
+        parker.unpark();
+        parker.unpark();
+        parker.park();
+        assert!(!parker.park_timeout(Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn a_sleeper_is_woken_and_sees_what_was_written_before() {
+        let shared = Arc::new((Parker::new(), AtomicBool::new(false)));
+        let sleeper = thread::spawn({
+            let shared = shared.clone();
+            move || {
+                shared.0.park();
+                assert!(shared.1.load(Ordering::Relaxed));
+            }
+        });
+        shared.1.store(true, Ordering::Relaxed);
+        shared.0.unpark();
+        sleeper.join().unwrap();
+    }
+}

@@ -1,0 +1,1 @@
+//! Models and properties of the engine.

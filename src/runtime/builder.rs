@@ -1,0 +1,288 @@
+//! How a runtime is put together.
+
+use super::{Handle, Runtime};
+use crate::engine::scheduler::{Config, Hooks, Shared, default_procs, entropy};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The most processors of one runtime: the width of a G's shard number, less some.
+const MOST_WORKERS: usize = 32_768;
+
+/// What kind of runtime a handle belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RuntimeFlavor {
+    /// One processor, and no threads of its own that run tasks.
+    CurrentThread,
+    /// Several processors, and a thread for each that has work.
+    MultiThread,
+}
+
+/// Builds a [`Runtime`] with settings of one's own.
+///
+/// # Examples
+/// ```
+/// use runnext::runtime::Builder;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let runtime = Builder::new_multi_thread()
+///     .worker_threads(4)
+///     .thread_name("server")
+///     .build()?;
+/// # drop(runtime);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct Builder {
+    flavor: RuntimeFlavor,
+    worker_threads: Option<usize>,
+    max_blocking_threads: usize,
+    name: Arc<dyn Fn() -> String + Send + Sync>,
+    thread_stack_size: Option<usize>,
+    keep_alive: Duration,
+    start: Option<Arc<dyn Fn() + Send + Sync>>,
+    stop: Option<Arc<dyn Fn() + Send + Sync>>,
+    park: Option<Arc<dyn Fn() + Send + Sync>>,
+    unpark: Option<Arc<dyn Fn() + Send + Sync>>,
+    global_queue_interval: u32,
+    event_interval: u32,
+    seed: Option<u64>,
+}
+
+impl Builder {
+    /// For a runtime that runs its tasks on the thread that is in `block_on`, and on no other.
+    pub fn new_current_thread() -> Builder {
+        Builder::new(RuntimeFlavor::CurrentThread)
+    }
+
+    /// For a runtime that runs its tasks on several threads.
+    pub fn new_multi_thread() -> Builder {
+        Builder::new(RuntimeFlavor::MultiThread)
+    }
+
+    fn new(flavor: RuntimeFlavor) -> Builder {
+        Builder {
+            flavor,
+            worker_threads: None,
+            max_blocking_threads: 512,
+            name: Arc::new(|| "runnext-worker".to_owned()),
+            thread_stack_size: None,
+            keep_alive: Duration::from_secs(10),
+            start: None,
+            stop: None,
+            park: None,
+            unpark: None,
+            global_queue_interval: 61,
+            event_interval: 61,
+            seed: None,
+        }
+    }
+
+    /// How many processors a multi-thread runtime has: how many threads run tasks at once.
+    ///
+    /// The default is the number of CPUs that the process may use, cgroup quotas included. A
+    /// current-thread runtime always has one.
+    ///
+    /// # Panics
+    /// If `workers` is 0 or above 32,768.
+    #[track_caller]
+    pub fn worker_threads(&mut self, workers: usize) -> &mut Builder {
+        assert!(
+            workers > 0,
+            "`worker_threads` cannot be 0: a runtime without processors runs nothing; use 1, or \
+             leave it out for one for each CPU"
+        );
+        assert!(
+            workers <= MOST_WORKERS,
+            "`worker_threads` cannot be {workers}: at most {MOST_WORKERS} are supported"
+        );
+        self.worker_threads = Some(workers);
+        self
+    }
+
+    /// The most threads that run closures of `spawn_blocking` at once; further closures wait.
+    /// The default is 512.
+    ///
+    /// # Panics
+    /// If `threads` is 0.
+    #[track_caller]
+    pub fn max_blocking_threads(&mut self, threads: usize) -> &mut Builder {
+        assert!(
+            threads > 0,
+            "`max_blocking_threads` cannot be 0: closures of `spawn_blocking` would never run"
+        );
+        self.max_blocking_threads = threads;
+        self
+    }
+
+    /// The name of the runtime's threads, `runnext-worker` by default.
+    pub fn thread_name(&mut self, name: impl Into<String>) -> &mut Builder {
+        let name = name.into();
+        self.thread_name_fn(move || name.clone())
+    }
+
+    /// A function that names each thread of the runtime when it is started.
+    pub fn thread_name_fn<F>(&mut self, f: F) -> &mut Builder
+    where
+        F: Fn() -> String + Send + Sync + 'static,
+    {
+        self.name = Arc::new(f);
+        self
+    }
+
+    /// The size in bytes of the stacks of the runtime's threads; by default that of
+    /// [`std::thread`].
+    pub fn thread_stack_size(&mut self, bytes: usize) -> &mut Builder {
+        self.thread_stack_size = Some(bytes);
+        self
+    }
+
+    /// How long a thread beyond the number of processors waits for work before it ends. The
+    /// default is 10 seconds.
+    pub fn thread_keep_alive(&mut self, duration: Duration) -> &mut Builder {
+        self.keep_alive = duration;
+        self
+    }
+
+    /// Calls `f` on each thread of the runtime when it starts.
+    ///
+    /// A panic in this or one of the other functions of the kind is printed, and the thread goes
+    /// on.
+    pub fn on_thread_start<F>(&mut self, f: F) -> &mut Builder
+    where
+        F: Fn() + Send + Sync + 'static,
+    {
+        self.start = Some(Arc::new(f));
+        self
+    }
+
+    /// Calls `f` on each thread of the runtime before it ends.
+    pub fn on_thread_stop<F>(&mut self, f: F) -> &mut Builder
+    where
+        F: Fn() + Send + Sync + 'static,
+    {
+        self.stop = Some(Arc::new(f));
+        self
+    }
+
+    /// Calls `f` on a thread that runs tasks, be it one of the runtime or one in `block_on`, when
+    /// it has nothing to do and is about to sleep. If `f` makes a task ready, the thread does not
+    /// sleep.
+    pub fn on_thread_park<F>(&mut self, f: F) -> &mut Builder
+    where
+        F: Fn() + Send + Sync + 'static,
+    {
+        self.park = Some(Arc::new(f));
+        self
+    }
+
+    /// Calls `f` on a thread that runs tasks when it has woken up.
+    pub fn on_thread_unpark<F>(&mut self, f: F) -> &mut Builder
+    where
+        F: Fn() + Send + Sync + 'static,
+    {
+        self.unpark = Some(Arc::new(f));
+        self
+    }
+
+    /// Every how many turns a worker looks at the global queue before its own. The default is 61,
+    /// as in Go.
+    ///
+    /// # Panics
+    /// If `turns` is 0.
+    #[track_caller]
+    pub fn global_queue_interval(&mut self, turns: u32) -> &mut Builder {
+        assert!(
+            turns > 0,
+            "`global_queue_interval` cannot be 0; use 1 for every turn"
+        );
+        self.global_queue_interval = turns;
+        self
+    }
+
+    /// Every how many turns a busy worker looks for I/O events and due timers. The default is 61.
+    ///
+    /// This version has neither I/O nor timers, so it has no effect yet.
+    ///
+    /// # Panics
+    /// If `turns` is 0.
+    #[track_caller]
+    pub fn event_interval(&mut self, turns: u32) -> &mut Builder {
+        assert!(
+            turns > 0,
+            "`event_interval` cannot be 0; use 1 for every turn"
+        );
+        self.event_interval = turns;
+        self
+    }
+
+    /// Enables everything that the crate's features offer.
+    pub fn enable_all(&mut self) -> &mut Builder {
+        self.enable_io().enable_time()
+    }
+
+    /// Enables I/O. This version has none, so it has no effect yet.
+    pub fn enable_io(&mut self) -> &mut Builder {
+        self
+    }
+
+    /// Enables timers. This version has none, so it has no effect yet.
+    pub fn enable_time(&mut self) -> &mut Builder {
+        self
+    }
+
+    /// The seed of all random decisions of the scheduler, which are those of whom to steal from.
+    /// By default it differs from run to run.
+    pub fn seed(&mut self, seed: u64) -> &mut Builder {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Builds the runtime. No thread is started before there is work for it.
+    ///
+    /// # Errors
+    /// None in this version; building the parts to come may fail for lack of file descriptors.
+    pub fn build(&mut self) -> io::Result<Runtime> {
+        let multi = self.flavor == RuntimeFlavor::MultiThread;
+        let procs = if multi {
+            let procs = self.worker_threads.unwrap_or_else(default_procs);
+            procs.min(MOST_WORKERS)
+        } else {
+            1
+        };
+        let shared = Shared::new(Config {
+            procs,
+            multi,
+            global_queue_interval: self.global_queue_interval,
+            max_blocking_threads: self.max_blocking_threads,
+            keep_alive: self.keep_alive,
+            thread_stack_size: self.thread_stack_size,
+            seed: self.seed.unwrap_or_else(entropy),
+            hooks: Hooks {
+                name: self.name.clone(),
+                start: self.start.clone(),
+                stop: self.stop.clone(),
+                park: self.park.clone(),
+                unpark: self.unpark.clone(),
+            },
+        });
+        Ok(Runtime::from_handle(Handle::from_shared(shared)))
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder")
+            .field("flavor", &self.flavor)
+            .field("worker_threads", &self.worker_threads)
+            .field("max_blocking_threads", &self.max_blocking_threads)
+            .field("thread_stack_size", &self.thread_stack_size)
+            .field("thread_keep_alive", &self.keep_alive)
+            .field("global_queue_interval", &self.global_queue_interval)
+            .field("event_interval", &self.event_interval)
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,144 @@
+//! What a runtime counts.
+
+use crate::engine::scheduler::Shared;
+use crate::engine::scheduler::Stats;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The counters of a runtime, read as they are at the time of each call.
+///
+/// They are updated without synchronisation by the threads that do the work, so that counting
+/// costs nothing; two of them read one after the other need not fit together.
+///
+/// # Examples
+/// ```
+/// # let runtime = runnext::runtime::Runtime::new().unwrap();
+/// runtime.block_on(async {
+///     runnext::spawn(async {}).await.unwrap();
+/// });
+/// assert_eq!(runtime.metrics().spawned_tasks_count(), 1);
+/// ```
+#[derive(Clone, Debug)]
+pub struct RuntimeMetrics {
+    shared: Arc<Shared>,
+}
+
+impl RuntimeMetrics {
+    pub(super) fn new(shared: Arc<Shared>) -> RuntimeMetrics {
+        RuntimeMetrics { shared }
+    }
+
+    /// How many processors there are: `worker_threads`.
+    pub fn num_workers(&self) -> usize {
+        self.shared.procs().len()
+    }
+
+    /// How many tasks are alive: spawned, and neither finished nor cancelled.
+    pub fn num_alive_tasks(&self) -> usize {
+        usize::try_from(self.shared.alive()).unwrap_or(usize::MAX)
+    }
+
+    /// How many tasks were ever spawned.
+    pub fn spawned_tasks_count(&self) -> u64 {
+        self.shared.spawned()
+    }
+
+    /// How many ready tasks wait in the global queue.
+    pub fn global_queue_depth(&self) -> usize {
+        self.shared.global_len()
+    }
+
+    /// How many times a thread that holds no processor made a task ready.
+    pub fn remote_schedule_count(&self) -> u64 {
+        self.shared.remote_schedules()
+    }
+
+    /// How many threads of the pool run blocking closures or wait for something to do.
+    pub fn num_blocking_threads(&self) -> usize {
+        self.shared.blocking_stats().0
+    }
+
+    /// How many threads of the pool wait for something to do.
+    pub fn num_idle_blocking_threads(&self) -> usize {
+        self.shared.blocking_stats().1
+    }
+
+    /// How many closures of `spawn_blocking` wait for a thread.
+    pub fn blocking_queue_depth(&self) -> usize {
+        self.shared.blocking_stats().2
+    }
+
+    /// How many ready tasks are in the local ring of `worker`, runnext not counted.
+    ///
+    /// # Panics
+    /// In this and the following functions, if `worker` is not below
+    /// [`num_workers`](Self::num_workers).
+    #[track_caller]
+    pub fn worker_local_queue_depth(&self, worker: usize) -> usize {
+        self.check(worker);
+        self.shared.procs()[worker].ring.len()
+    }
+
+    /// How many polls `worker` made.
+    #[track_caller]
+    pub fn worker_poll_count(&self, worker: usize) -> u64 {
+        self.stats(worker).polls.get()
+    }
+
+    /// How many tasks the holder of `worker` made ready.
+    #[track_caller]
+    pub fn worker_local_schedule_count(&self, worker: usize) -> u64 {
+        self.stats(worker).local_schedules.get()
+    }
+
+    /// How many times the ring of `worker` was full and half of it moved to the global queue.
+    #[track_caller]
+    pub fn worker_overflow_count(&self, worker: usize) -> u64 {
+        self.stats(worker).overflows.get()
+    }
+
+    /// How many tasks `worker` took from others.
+    #[track_caller]
+    pub fn worker_steal_count(&self, worker: usize) -> u64 {
+        self.stats(worker).steals.get()
+    }
+
+    /// How many times `worker` tried to take tasks from another that had some.
+    #[track_caller]
+    pub fn worker_steal_operations(&self, worker: usize) -> u64 {
+        self.stats(worker).steal_operations.get()
+    }
+
+    /// How many times a thread gave `worker` up because there was nothing to run.
+    #[track_caller]
+    pub fn worker_park_count(&self, worker: usize) -> u64 {
+        self.stats(worker).parks.get()
+    }
+
+    /// How many times a thread that held `worker` looked for work and found none.
+    #[track_caller]
+    pub fn worker_noop_count(&self, worker: usize) -> u64 {
+        self.stats(worker).noops.get()
+    }
+
+    /// How long threads held `worker`, until the last time that it was given up.
+    #[track_caller]
+    pub fn worker_total_busy_duration(&self, worker: usize) -> Duration {
+        Duration::from_nanos(self.stats(worker).busy_nanos.get())
+    }
+
+    #[track_caller]
+    fn stats(&self, worker: usize) -> &Stats {
+        self.check(worker);
+        &self.shared.procs()[worker].stats
+    }
+
+    #[track_caller]
+    fn check(&self, worker: usize) {
+        let workers = self.num_workers();
+        assert!(
+            worker < workers,
+            "there is no worker {worker}: the runtime has {workers}"
+        );
+    }
+}

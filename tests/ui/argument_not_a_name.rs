@@ -1,0 +1,2 @@
+#[runnext::main("multi_thread")]
+async fn main() {}

@@ -1,0 +1,2 @@
+#[runnext::main(threads = 4)]
+async fn main() {}

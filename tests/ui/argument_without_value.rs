@@ -1,0 +1,5 @@
+#[runnext::main(worker_threads)]
+async fn main() {}
+
+#[runnext::test(flavor =, crate = "runnext")]
+async fn addition() {}

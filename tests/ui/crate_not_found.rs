@@ -1,0 +1,2 @@
+#[runnext::main(crate = "::nowhere::runnext")]
+async fn main() {}

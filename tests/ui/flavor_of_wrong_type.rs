@@ -1,0 +1,2 @@
+#[runnext::main(flavor = 1)]
+async fn main() {}

@@ -1,0 +1,2 @@
+#[runnext::main(current_thread)]
+async fn main() {}

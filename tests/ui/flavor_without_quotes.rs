@@ -1,0 +1,2 @@
+#[runnext::main(flavor = current_thread)]
+async fn main() {}

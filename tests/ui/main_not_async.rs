@@ -1,0 +1,2 @@
+#[runnext::main]
+fn main() {}

@@ -1,0 +1,6 @@
+#[runnext::main]
+struct Main;
+
+fn main() {
+    let _ = Main;
+}

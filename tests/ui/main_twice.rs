@@ -1,0 +1,3 @@
+#[runnext::main]
+#[runnext::main(flavor = "current_thread")]
+async fn main() {}

@@ -1,0 +1,6 @@
+trait Run {
+    #[runnext::main]
+    async fn run();
+}
+
+fn main() {}

@@ -1,0 +1,5 @@
+#[runnext::main]
+async fn main() -> Result<(), std::fmt::Error> {
+    println!("before");
+    "not a result"
+}

@@ -1,0 +1,4 @@
+#[runnext::main]
+async fn main() -> Result<(), std::fmt::Error> {
+    println!("before");
+}

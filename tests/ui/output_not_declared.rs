@@ -1,0 +1,5 @@
+#[runnext::main]
+async fn main() {
+    println!("before");
+    Ok(())
+}

@@ -1,0 +1,4 @@
+#[runnext::main]
+async fn main() -> Unheard {
+    println!("before");
+}

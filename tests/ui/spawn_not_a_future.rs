@@ -1,0 +1,4 @@
+#[runnext::main]
+async fn main() {
+    runnext::task::spawn(|| println!("a closure"));
+}

@@ -1,0 +1,2 @@
+#[runnext::main(worker_threads = "4")]
+async fn main() {}

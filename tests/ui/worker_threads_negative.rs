@@ -1,0 +1,2 @@
+#[runnext::main(worker_threads = -1)]
+async fn main() {}

@@ -1,0 +1,2 @@
+#[runnext::main(worker_threads = 0)]
+async fn main() {}
