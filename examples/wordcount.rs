@@ -9,30 +9,30 @@
 //! $ cargo run --release --example wordcount -- examples
 //! examples
 //!            4  text files, 0 binary, 0 unreadable
-//!        20400  bytes
-//!          624  lines
-//!         2500  words, 495 different
-//!          0.6  ms
+//!        21149  bytes
+//!          650  lines
+//!         2559  words, 497 different
+//!          0.9  ms
 //!
 //! most frequent
-//!           72  let
-//!           70  the
-//!           52  a
-//!           38  bank
-//!           38  total
-//!           34  mut
-//!           32  is
-//!           28  fn
-//!           28  path
-//!           27  text
+//!           74  the
+//!           73  let
+//!           53  a
+//!           39  bank
+//!           39  total
+//!           35  mut
+//!           33  is
+//!           29  fn
+//!           29  path
+//!           29  text
 //!
 //! runtime
 //!            4  Gs spawned
 //!            0  Gs alive
 //!            0  in the global queue
-//!            3  blocking threads
-//!            4  polls on worker 0, 0 steals, 6 parks
-//!            4  polls on worker 1, 1 steals, 4 parks
+//!            2  blocking threads
+//!            4  polls on worker 0, 0 steals, 1 parks
+//!            3  polls on worker 1, 2 steals, 0 parks
 //! ```
 //!
 //! Without a PATH it counts this repository. Below PATH it leaves out `.git` and `target`, and

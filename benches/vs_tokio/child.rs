@@ -188,27 +188,25 @@ fn parked_bytes<R: Rival>(runtime: &R::Runtime, tasks: usize) -> Result<f64, Str
 }
 
 fn idle_wake_ups<R: Rival>(runtime: &R::Runtime, window: Duration) -> Result<f64, String> {
-    let (report, reported) = oneshot::channel();
-    let observer = thread::spawn(move || {
-        thread::sleep(window / 4);
-        let before = switches_of_others();
-        thread::sleep(window);
-        let after = switches_of_others();
-        // The other end waits in `block_on`.
-        let _ = report.send(before.and_then(|before| Ok(after? - before)));
-    });
-    let wake_ups = R::block_on(runtime, async {
+    R::block_on(runtime, async {
         let mut handles = Vec::with_capacity(10_000);
         handles.extend((0..10_000).map(|_| R::spawn(R::yield_now())));
         for handle in handles {
             handle.await.map_err(|e| format!("{e:?}"))?;
         }
+
+        // Only now, so that a slow machine does not work on into the window.
+        let (report, reported) = oneshot::channel();
+        thread::spawn(move || {
+            thread::sleep(window / 4);
+            let before = switches_of_others();
+            thread::sleep(window);
+            let after = switches_of_others();
+            // Cannot fail: the other end waits for it.
+            let _ = report.send(before.and_then(|before| Ok(after? - before)));
+        });
         reported.await.map_err(|e| format!("no report: {e}"))?
-    });
-    observer
-        .join()
-        .map_err(|_| "the observer panicked".to_owned())?;
-    wake_ups
+    })
 }
 
 /// Resident set of this process.

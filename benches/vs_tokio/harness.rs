@@ -4,10 +4,11 @@
 //! neighbour) falls on both alike, and each pair of neighbours gives one ratio. What counts is the median of those
 //! ratios: it does not ask the machine to be equally fast for minutes, only for the length of one pair.
 //!
-//! **Generations.** A runtime's speed depends on luck at its birth: which malloc arena its threads share with whom, which
-//! core they start on. That luck holds as long as the runtime does; two instances of the *same* runtime were seen to
-//! differ by a factor of two for seconds. So both are dropped and built anew [`GENERATIONS`] times within one work,
-//! warmed up unrecorded each time. Building and dropping are never timed.
+//! **Generations.** A runtime's speed depends on luck at its birth: which malloc arena its threads share with whom,
+//! which core they start on. That luck holds as long as the runtime does; two instances of the *same* runtime were seen
+//! to differ by a factor of two for seconds. So both are dropped and built anew [`GENERATIONS`] times within one work,
+//! warmed up unrecorded each time. In every other generation B is built first and begins: B A A B B A A B …. Building
+//! and dropping are never timed.
 //!
 //! **Time** is taken by the work itself, around the part that is to be timed, and handed back.
 //!
@@ -25,15 +26,15 @@ use std::time::{Duration, Instant};
 const SETTLE: Duration = Duration::from_millis(1);
 
 /// How often both runtimes are built anew.
-const GENERATIONS: usize = 16;
+const GENERATIONS: usize = 32;
 
 /// A generation has at least this many pairs; an even number, so that each contestant is first equally often.
 const MIN_PAIRS: usize = 2;
 
 /// And at most this many: past that the median no longer moves.
-const MAX_PAIRS: usize = 32;
+const MAX_PAIRS: usize = 16;
 
-/// A new generation runs unrecorded for at least this long, and two pairs.
+/// A new generation runs unrecorded for at least this long, and a pair.
 const WARM_UP: Duration = Duration::from_millis(20);
 
 /// How long to go on.
@@ -58,14 +59,21 @@ pub(crate) struct Contestant<Start, Run> {
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     time: Duration,
+    /// Where the system counts them.
     switches: Option<u64>,
 }
 
-/// All runs of a work by two contestants; equal indices are neighbours in time.
+/// Two runs next to each other in time.
+#[derive(Clone, Copy, Debug)]
+struct Pair {
+    a: Sample,
+    b: Sample,
+}
+
+/// All runs of a work by two contestants, by generation. There is at least one, and each has at least one pair.
 #[derive(Debug, Default)]
 pub(crate) struct Series {
-    a: Vec<Sample>,
-    b: Vec<Sample>,
+    generations: Vec<Vec<Pair>>,
 }
 
 /// Voluntary context switches of one run: medians of both contestants.
@@ -73,9 +81,10 @@ pub(crate) struct Series {
 pub(crate) struct Switches {
     pub(crate) a: f64,
     pub(crate) b: f64,
-    /// Whether `b` made more in more pairs than chance explains. This is a sign test: of two equal contestants either
-    /// makes more in about half of the pairs, and the lead of one over the other in pairs exceeds twice the root of
-    /// their number in one comparison of some forty.
+    /// Whether `b` made more in more generations than chance explains. This is a sign test on the generations' medians
+    /// (runs of one generation share its luck, so they are not counted one by one): of two equal contestants either
+    /// makes more in about half of them, and leads by more than twice the root of their number in one comparison of
+    /// some forty.
     pub(crate) b_outnumbers: bool,
 }
 
@@ -94,11 +103,12 @@ pub(crate) fn alternate<A, B>(
     b: Contestant<impl Fn() -> B, impl Fn(&B) -> Duration>,
 ) -> Series {
     let mut series = Series::default();
-    let mut generation = 0;
     loop {
-        // Whoever is built first gets other memory and other cores than the second: in turn, too.
+        let generation = series.generations.len();
+        // Whoever comes first gets other memory and other cores than the second, and finds other caches: in turn, too.
+        let a_first = generation.is_multiple_of(2);
         let (on_a, on_b);
-        if generation % 2 == 0 {
+        if a_first {
             on_a = (a.start)();
             on_b = (b.start)();
         } else {
@@ -108,49 +118,52 @@ pub(crate) fn alternate<A, B>(
         let run_a = || sample(|| (a.run)(&on_a));
         let run_b = || sample(|| (b.run)(&on_b));
 
-        let pairs = match effort {
+        let (pairs, last) = match effort {
             Effort::Budget(budget) => {
-                let pair = warm_up(run_a, run_b);
-                let share = budget / GENERATIONS as u32;
-                let fitting = share.saturating_sub(WARM_UP).as_secs_f64() / pair.as_secs_f64();
-                (fitting as usize).clamp(MIN_PAIRS, MAX_PAIRS) & !1
+                let pair = warm_up(a_first, run_a, run_b);
+                let share = (budget / GENERATIONS as u32).saturating_sub(WARM_UP);
+                let fitting = (share.as_secs_f64() / pair.as_secs_f64()) as usize;
+                (
+                    fitting.clamp(MIN_PAIRS, MAX_PAIRS) & !1,
+                    generation + 1 == GENERATIONS,
+                )
             }
             Effort::Pairs(total) => {
-                warm_up(run_a, run_b);
+                warm_up(a_first, run_a, run_b);
                 let share = total.div_ceil(GENERATIONS).next_multiple_of(2);
-                share.min(total - series.a.len())
+                let left = total - generation * share;
+                (share.min(left), left <= share)
             }
-            Effort::Smoke => 1,
+            Effort::Smoke => (1, true),
         };
-        for pair in 0..pairs {
-            if pair % 2 == 0 {
-                series.a.push(run_a());
-                series.b.push(run_b());
+        let in_turn = (0..pairs).map(|pair| {
+            if (pair % 2 == 0) == a_first {
+                let a = run_a();
+                Pair { a, b: run_b() }
             } else {
-                series.b.push(run_b());
-                series.a.push(run_a());
+                let b = run_b();
+                Pair { a: run_a(), b }
             }
-        }
-
-        generation += 1;
-        let done = match effort {
-            Effort::Budget(_) => generation == GENERATIONS,
-            Effort::Pairs(total) => series.a.len() == total,
-            Effort::Smoke => true,
-        };
-        if done {
+        });
+        series.generations.push(in_turn.collect());
+        if last {
             return series;
         }
     }
 }
 
 /// Runs both in turn, unrecorded, and returns how long a pair takes.
-fn warm_up(run_a: impl Fn() -> Sample, run_b: impl Fn() -> Sample) -> Duration {
+fn warm_up(a_first: bool, run_a: impl Fn() -> Sample, run_b: impl Fn() -> Sample) -> Duration {
     let start = Instant::now();
     let mut pairs = 0;
-    while pairs < 2 || start.elapsed() < WARM_UP {
-        run_a();
-        run_b();
+    while pairs < 1 || start.elapsed() < WARM_UP {
+        if a_first {
+            run_a();
+            run_b();
+        } else {
+            run_b();
+            run_a();
+        }
         pairs += 1;
     }
     start.elapsed() / pairs
@@ -170,44 +183,53 @@ fn sample(run: impl Fn() -> Duration) -> Sample {
 impl Series {
     /// Median time of the first contestant.
     pub(crate) fn time_a(&self) -> Duration {
-        median_time(&self.a)
+        let times = self.pairs().map(|pair| pair.a.time.as_secs_f64());
+        Duration::from_secs_f64(median(times))
     }
 
     /// Median time of the second contestant.
     pub(crate) fn time_b(&self) -> Duration {
-        median_time(&self.b)
-    }
-
-    /// Voluntary context switches of both, where the system counts them.
-    pub(crate) fn switches(&self) -> Option<Switches> {
-        Switches::of(self)
+        let times = self.pairs().map(|pair| pair.b.time.as_secs_f64());
+        Duration::from_secs_f64(median(times))
     }
 
     /// The ratios of the times, `a`/`b`, one for each pair.
     pub(crate) fn ratios(&self) -> Quartiles {
-        let pairs = self.a.iter().zip(&self.b);
-        Quartiles::of(pairs.map(|(a, b)| a.time.as_secs_f64() / b.time.as_secs_f64()))
+        let ratio = |pair: &Pair| pair.a.time.as_secs_f64() / pair.b.time.as_secs_f64();
+        Quartiles::of(self.pairs().map(ratio))
     }
-}
 
-impl Switches {
-    /// Compares two contestants' runs; `None` where the system does not count.
-    fn of(series: &Series) -> Option<Self> {
-        let pairs = series.a.iter().zip(&series.b);
-        let pairs: Option<Vec<_>> = pairs.map(|(a, b)| a.switches.zip(b.switches)).collect();
-        let pairs = pairs?;
-        let more = pairs.iter().filter(|(a, b)| b > a).count() as f64;
-        let fewer = pairs.iter().filter(|(a, b)| b < a).count() as f64;
-        Some(Self {
-            a: Quartiles::of(pairs.iter().map(|pair| pair.0 as f64)).median,
-            b: Quartiles::of(pairs.iter().map(|pair| pair.1 as f64)).median,
-            b_outnumbers: more - fewer > 2.0 * (more + fewer).sqrt(),
+    /// Voluntary context switches of both, where the system counts them.
+    pub(crate) fn switches(&self) -> Option<Switches> {
+        if self
+            .pairs()
+            .any(|pair| pair.a.switches.is_none() || pair.b.switches.is_none())
+        {
+            return None;
+        }
+        let a = |pair: &Pair| pair.a.switches.map(|n| n as f64);
+        let b = |pair: &Pair| pair.b.switches.map(|n| n as f64);
+        let (mut more, mut fewer) = (0.0, 0.0);
+        for generation in &self.generations {
+            let of_a = median(generation.iter().filter_map(a));
+            let of_b = median(generation.iter().filter_map(b));
+            more += f64::from(of_b > of_a);
+            fewer += f64::from(of_b < of_a);
+        }
+        Some(Switches {
+            a: median(self.pairs().filter_map(a)),
+            b: median(self.pairs().filter_map(b)),
+            b_outnumbers: more - fewer > 2.0 * f64::sqrt(more + fewer),
         })
     }
+
+    fn pairs(&self) -> impl Iterator<Item = &Pair> {
+        self.generations.iter().flatten()
+    }
 }
 
-fn median_time(samples: &[Sample]) -> Duration {
-    Duration::from_secs_f64(Quartiles::of(samples.iter().map(|s| s.time.as_secs_f64())).median)
+fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    Quartiles::of(values).median
 }
 
 impl Quartiles {

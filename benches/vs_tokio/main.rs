@@ -42,7 +42,7 @@ const USAGE: &str = "\
 options of vs_tokio:
   --workers N        workers of each runtime (default 2, which the targets are set for)
   --only SUBSTRING   only the rows whose name contains it
-  --rounds N         exactly N pairs of runs a row (default: as many as fit into about 5 s, 32 to 512)
+  --rounds N         exactly N pairs of runs a row (default: as many as fit into about 5 s, 64 to 512)
   --drivers          call enable_all on both builders (default: no drivers)
   --smoke            tiny sizes and one round: does it run at all? Takes seconds, measures nothing
   --markdown         print the table as Markdown

@@ -98,7 +98,7 @@ impl Table {
         println!(
             "switches: voluntary context switches of one run, tokio's : runnext's; missed if runnext's are more,"
         );
-        println!("  and in more pairs of runs than chance explains\n");
+        println!("  and in more generations of runtimes than chance explains\n");
         if markdown {
             println!("| {} |", HEAD.join(" | "));
             println!("|---|--:|--:|--:|--:|--:|");

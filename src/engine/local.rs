@@ -7,6 +7,7 @@
 use crate::engine::current::{self, LocalScope, Turn};
 use crate::engine::primitive::{Arc, AtomicBool, Condvar, Mutex, Ordering, UnsafeCell, lock};
 use crate::engine::task::{Birth, G, Gp, RawG, RawJoin, Schedule, Shard, abort_cell, create};
+use crate::engine::util::wakers::guarded;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Weak;
@@ -35,6 +36,8 @@ pub(crate) struct Local {
     has_remote: AtomicBool,
     /// The task that polls the set.
     waker: Mutex<Option<Waker>>,
+    /// The set is gone, or going: it takes no more Gs.
+    closed: AtomicBool,
     me: Weak<Local>,
 }
 
@@ -54,6 +57,7 @@ impl Local {
             arrived: Condvar::new(),
             has_remote: AtomicBool::new(false),
             waker: Mutex::new(None),
+            closed: AtomicBool::new(false),
             me: me.clone(),
         })
     }
@@ -69,7 +73,7 @@ impl Local {
         f(unsafe { &mut *self.queue.get() })
     }
 
-    /// Makes a G of `future`, and queues it.
+    /// Makes a G of `future`, and queues it; if the set is gone, the G is born cancelled.
     ///
     /// # Panics
     /// On another thread than the set's.
@@ -81,7 +85,14 @@ impl Local {
         assert!(self.is_here(), "a `LocalSet` was used on another thread");
         // SAFETY: the set finishes its Gs before it is gone, on this thread, which alone runs them;
         // the future is 'static.
-        let (gp, join) = unsafe { create(future, birth, std::ptr::from_ref(self)) };
+        let (gp, join) = unsafe { create(future, birth, std::ptr::from_ref(self), None) };
+        // Ordering: Relaxed, only this thread uses it.
+        if self.closed.load(Ordering::Relaxed) {
+            join.abort();
+            // SAFETY: `create` gave us the right to run it, and this is its thread.
+            unsafe { Gp::from_raw(gp) }.run();
+            return join;
+        }
         // SAFETY: this thread owns the shard; the G is new.
         unsafe { self.shard.add(gp, join.gp().place()) };
         self.with_queue(|queue| queue.push_back(gp));
@@ -92,15 +103,22 @@ impl Local {
     /// Notes whom to wake when a G of the set is ready.
     pub(crate) fn register(&self, waker: &Waker) {
         let mut slot = lock(&self.waker);
-        match &mut *slot {
-            Some(old) if old.will_wake(waker) => {}
-            old => {
-                let clone = waker.clone();
-                let before = old.replace(clone);
-                drop(slot);
-                drop(before);
-            }
+        if let Some(old) = &*slot
+            && old.will_wake(waker)
+        {
+            return;
         }
+        drop(slot);
+        // Cloned and dropped outside of the lock, since both are code of others.
+        let waker = if current::is_own_waker(waker) {
+            waker.clone()
+        } else {
+            guarded(waker)
+        };
+        slot = lock(&self.waker);
+        let before = slot.replace(waker);
+        drop(slot);
+        drop(before);
     }
 
     /// Runs some of the Gs that are ready; whether there may be more.
@@ -139,6 +157,7 @@ impl Local {
     /// # Panics
     /// On another thread than the set's.
     pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
         loop {
             let mut alive = false;
             assert!(self.is_here(), "a `LocalSet` was dropped on another thread");
@@ -217,7 +236,9 @@ impl Schedule for Local {
     unsafe fn retire(home: *const Local, gp: &G) {
         // SAFETY: as our caller promised.
         let local = unsafe { &*home };
-        // SAFETY: added there when it was spawned; Gs of the set end on its thread.
-        unsafe { local.shard.strike(gp.place(), true) };
+        if gp.place().shard().is_some() {
+            // SAFETY: added there when it was spawned; Gs of the set end on its thread.
+            unsafe { local.shard.strike(gp.place(), true) };
+        }
     }
 }

@@ -7,7 +7,7 @@
 use crate::engine::primitive::{AtomicU64, Ordering};
 use crate::engine::queue::{Ring, Runnext};
 use crate::engine::sys::Instant;
-use crate::engine::task::{IdBatch, Shard};
+use crate::engine::task::{IdBatch, Shard, Vtables};
 use crate::engine::util::CachePadded;
 use crate::engine::util::random::Random;
 use std::cell::Cell;
@@ -30,6 +30,8 @@ pub(crate) struct Processor {
 /// What only the holder of the P touches.
 #[derive(Debug)]
 pub(crate) struct Own {
+    /// What the wakers of the futures spawned here look like.
+    pub(crate) vtables: Vtables,
     /// Ids for the next spawns.
     pub(crate) ids: IdBatch,
     /// Turns so far: every 61st looks at the global queue first.
@@ -56,6 +58,7 @@ impl Processor {
             ring: Ring::new(),
             shard: CachePadded::new(Shard::new(number)),
             own: CachePadded::new(Own {
+                vtables: Vtables::default(),
                 ids: IdBatch::default(),
                 tick: Cell::new(0),
                 inherited: Cell::new(0),
@@ -99,8 +102,6 @@ pub(crate) struct Stats {
     pub(crate) parks: Counter,
     pub(crate) noops: Counter,
     pub(crate) busy_nanos: Counter,
-    /// Odd while the holder is parked.
-    pub(crate) park_unparks: Counter,
 }
 
 /// A number that one thread at a time adds to.

@@ -118,12 +118,23 @@ impl Builder {
     }
 
     /// The name of the runtime's threads, `runnext-worker` by default.
+    ///
+    /// # Panics
+    /// If it has a NUL character, which the name of a thread cannot have.
+    #[track_caller]
     pub fn thread_name(&mut self, name: impl Into<String>) -> &mut Builder {
         let name = name.into();
+        assert!(
+            !name.contains('\0'),
+            "`thread_name` cannot be {name:?}: the name of a thread has no NUL characters"
+        );
         self.thread_name_fn(move || name.clone())
     }
 
     /// A function that names each thread of the runtime when it is started.
+    ///
+    /// If it panics, or returns a name with a NUL character, the thread is called
+    /// `runnext-worker`.
     pub fn thread_name_fn<F>(&mut self, f: F) -> &mut Builder
     where
         F: Fn() -> String + Send + Sync + 'static,

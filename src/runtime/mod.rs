@@ -40,7 +40,7 @@ pub use builder::{Builder, RuntimeFlavor};
 pub use handle::{EnterGuard, Handle, TryCurrentError};
 pub use metrics::RuntimeMetrics;
 
-use crate::engine::scheduler::{Blocked, refuse_blocking};
+use crate::engine::scheduler::refuse_blocking;
 use crate::task::JoinHandle;
 use std::future::Future;
 use std::io;
@@ -155,8 +155,8 @@ impl Runtime {
 
     /// Shuts the runtime down without waiting for anything. May be called from a task.
     ///
-    /// Futures that nobody is polling are dropped before this returns, the others when their poll
-    /// ends.
+    /// The futures are dropped as soon as no task is being polled any more: before this returns,
+    /// if none is now.
     pub fn shutdown_background(mut self) {
         self.over = true;
         self.handle.shared().begin_shutdown();
@@ -168,7 +168,7 @@ impl Runtime {
         }
         self.over = true;
         self.handle.shared().begin_shutdown();
-        if let Some(Blocked) = refuse_blocking() {
+        if refuse_blocking().is_some() || self.handle.shared().is_polling_here() {
             if std::thread::panicking() {
                 return;
             }

@@ -73,7 +73,7 @@ impl<T> Future for JoinHandle<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let coop = std::task::ready!(super::coop::poll_proceed(cx));
-        let own = current::is_own_waker(cx.waker().data());
+        let own = current::is_own_waker(cx.waker());
         let result = std::task::ready!(self.raw.poll(cx, own));
         coop.made_progress();
         let id = self.id();

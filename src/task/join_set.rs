@@ -194,7 +194,7 @@ impl<T: 'static> JoinSet<T> {
     ///
     /// # Panics
     ///
-    /// Where [`task::spawn_local`](crate::task::spawn_local) does: outside of a [`LocalSet`].
+    /// Where [`task::spawn_local`] does: outside of a [`LocalSet`].
     ///
     /// # Examples
     ///

@@ -19,6 +19,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::marker::PhantomData;
 use std::ptr;
+use std::task::{RawWakerVTable, Waker};
 
 /// How many operations a poll may make before leaf futures tell it to yield.
 pub(crate) const BUDGET: u8 = 128;
@@ -36,15 +37,26 @@ pub(crate) enum Role {
 
 #[derive(Debug)]
 struct Thread {
+    /// The top of the stack: where spawns go.
     context: Cell<*const Context>,
+    /// The topmost context of a function that runs futures, which may hold a P; or null. Guards
+    /// of `enter` above it do not hide it.
+    running: Cell<*const Context>,
     /// The G whose future is being polled or dropped, or null.
     curg: Cell<*const G>,
-    /// The data of the root waker while a root future is polled, or null.
-    root_waker: Cell<*const ()>,
+    /// Data and vtable of the root waker while a root future is polled.
+    root_waker: Cell<Option<RawParts>>,
     role: Cell<Role>,
     budget: Cell<Option<u8>>,
     /// The current `LocalSet`, or null: the only owner of its box.
     local: Cell<*mut Set>,
+}
+
+/// What makes a waker that one and no other.
+type RawParts = (*const (), *const RawWakerVTable);
+
+fn parts(waker: &Waker) -> RawParts {
+    (waker.data(), waker.vtable())
 }
 
 /// A `LocalSet`, of a type that lives above this layer.
@@ -55,8 +67,9 @@ thread_local! {
     static THREAD: Thread = const {
         Thread {
             context: Cell::new(ptr::null()),
+            running: Cell::new(ptr::null()),
             curg: Cell::new(ptr::null()),
-            root_waker: Cell::new(ptr::null()),
+            root_waker: Cell::new(None),
             role: Cell::new(Role::Plain),
             budget: Cell::new(None),
             local: Cell::new(ptr::null_mut()),
@@ -133,11 +146,15 @@ impl Context {
 
 /// Whether this thread is one of the pool of the runtime `home`.
 pub(crate) fn is_pool_thread_of(home: *const ()) -> bool {
+    any_context(|c| c.pool && c.home == home)
+}
+
+fn any_context(matches: impl Fn(&Context) -> bool) -> bool {
     let mut context = THREAD.with(|t| t.context.get());
     // SAFETY: the contexts from the top down are alive: a boxed one that is not on top is leaked
     // rather than freed, and one of a function takes all above it off when it goes.
     while let Some(c) = unsafe { context.as_ref() } {
-        if c.pool && c.home == home {
+        if matches(c) {
             return true;
         }
         context = c.below.get();
@@ -160,11 +177,41 @@ impl std::fmt::Debug for EnteredBox {
     }
 }
 
+/// Calls `f` with the context of the function that runs futures on this thread, whatever was
+/// entered since. `f` must not run the user's code.
+#[inline]
+pub(crate) fn with_running<R>(f: impl FnOnce(Option<&Context>) -> R) -> R {
+    // SAFETY: `Entered` puts back what was there before when the function ends.
+    f(unsafe { THREAD.with(|t| t.running.get()).as_ref() })
+}
+
+/// The runtime to which spawns go and the P that is held, if the P is one of that runtime.
+#[inline]
+pub(crate) fn spawn_target() -> Option<*const ()> {
+    THREAD.with(|t| {
+        let context = t.context.get();
+        if context != t.running.get() {
+            return None;
+        }
+        // SAFETY: as in `with`.
+        let context = unsafe { context.as_ref() }?;
+        context.pp()?;
+        Some(context.home)
+    })
+}
+
+/// Whether a function further down on this thread's stack is in the middle of a poll for the
+/// runtime `home`, with a P or after having given it away.
+pub(crate) fn is_within_poll_of(home: *const ()) -> bool {
+    any_context(|c| c.home == home && (c.stray.get() || !c.pp.get().is_null()))
+}
+
 /// Keeps a context on the stack for the length of a function that runs futures or closures.
 pub(crate) struct Entered<'a> {
     context: &'a Context,
+    running: *const Context,
     curg: *const G,
-    root_waker: *const (),
+    root_waker: Option<RawParts>,
     role: Role,
     budget: Option<u8>,
 }
@@ -178,8 +225,9 @@ impl<'a> Entered<'a> {
             context.below.set(t.context.replace(context));
             Entered {
                 context,
+                running: t.running.replace(context),
                 curg: t.curg.replace(ptr::null()),
-                root_waker: t.root_waker.replace(ptr::null()),
+                root_waker: t.root_waker.replace(None),
                 role: t.role.replace(role),
                 budget: t.budget.replace(None),
             }
@@ -192,6 +240,7 @@ impl Drop for Entered<'_> {
         THREAD.with(|t| {
             // Whatever is above was left there by a guard that was leaked or moved out; it goes.
             t.context.set(self.context.below.get());
+            t.running.set(self.running);
             t.curg.set(self.curg);
             t.root_waker.set(self.root_waker);
             t.role.set(self.role);
@@ -341,8 +390,8 @@ pub(crate) fn set_role(role: Role) -> Role {
 }
 
 /// Marks the waker with which a root future is polled.
-pub(crate) fn set_root_waker(data: *const ()) {
-    THREAD.with(|t| t.root_waker.set(data));
+pub(crate) fn set_root_waker(waker: &Waker) {
+    THREAD.with(|t| t.root_waker.set(Some(parts(waker))));
 }
 
 /// Gives the next poll a full budget.
@@ -367,14 +416,14 @@ pub(crate) fn set_budget(budget: Option<u8>) {
     });
 }
 
-/// Whether `data` belongs to a waker of the runtime: of the current G, or of the root future.
+/// Whether `waker` is one of the runtime: of the current G, or of the root future.
 #[inline]
-pub(crate) fn is_own_waker(data: *const ()) -> bool {
+pub(crate) fn is_own_waker(waker: &Waker) -> bool {
     THREAD.with(|t| {
         // SAFETY: as in `with_g`.
         match unsafe { t.curg.get().as_ref() } {
-            Some(gp) => gp.cell() == data,
-            None => t.root_waker.get() == data,
+            Some(gp) => gp.is_its_waker(waker),
+            None => t.root_waker.get() == Some(parts(waker)),
         }
     })
 }

@@ -1,7 +1,9 @@
 //! M: a thread that can run Gs, how it is told what to do, and where it keeps what it is doing.
 
 pub(crate) mod current;
+mod patience;
 
+use self::patience::Patience;
 use crate::engine::primitive::{Arc, AtomicBool, AtomicU32, Ordering};
 use crate::engine::sys::Parker;
 use crate::engine::util::panics;
@@ -62,6 +64,8 @@ pub(crate) struct Machine {
     /// The root future of a `block_on` wants to be polled.
     root_woken: AtomicBool,
     is_root: bool,
+    /// How long it looks for work before it parks.
+    pub(crate) patience: Patience,
 }
 
 impl Machine {
@@ -81,6 +85,7 @@ impl Machine {
             order: AtomicU32::new(NONE),
             root_woken: AtomicBool::new(is_root),
             is_root,
+            patience: Patience::new(),
         }
     }
 
@@ -128,11 +133,6 @@ impl Machine {
     /// As `park`, at most `timeout`. `false` if the time ran out.
     pub(crate) fn park_timeout(&self, timeout: Duration) -> bool {
         self.parker.park_timeout(timeout)
-    }
-
-    /// Makes it look around.
-    pub(crate) fn unpark(&self) {
-        self.parker.unpark();
     }
 }
 

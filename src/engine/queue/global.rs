@@ -6,9 +6,10 @@
 //! over 129 cold headers.
 
 use super::{Overflow, RawG};
-use crate::engine::primitive::{AtomicUsize, Ordering};
+use crate::engine::primitive::{AtomicUsize, Mutex, Ordering};
 use crate::engine::util::CachePadded;
 use crossbeam_deque::{Injector, Steal};
+use std::sync::TryLockError;
 
 /// The most that one visit takes.
 const MOST: usize = 128;
@@ -16,6 +17,7 @@ const MOST: usize = 128;
 #[derive(Debug)]
 enum Entry {
     One(RawG),
+    /// Newest first, so that the oldest is taken off the end; never empty.
     Batch(Vec<RawG>),
 }
 
@@ -27,14 +29,24 @@ unsafe impl Send for Entry {}
 #[derive(Debug)]
 pub(crate) struct Global {
     entries: Injector<Entry>,
+    /// The rest of the batch that the last visitor took from: it comes before all entries. Newest
+    /// first, as in `Entry::Batch`.
+    front: Mutex<Vec<RawG>>,
+    /// Counted up before a push and down after a take, so that zero means empty.
     len: CachePadded<AtomicUsize>,
 }
+
+// SAFETY: as for `Entry`, of which `front` is a part.
+unsafe impl Send for Global {}
+// SAFETY: as above; `front` is under a lock.
+unsafe impl Sync for Global {}
 
 impl Global {
     /// An empty queue.
     pub(crate) fn new() -> Global {
         Global {
             entries: Injector::new(),
+            front: Mutex::new(Vec::new()),
             len: CachePadded::new(AtomicUsize::new(0)),
         }
     }
@@ -43,78 +55,64 @@ impl Global {
     /// followed by one.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
     /// How many Gs wait here; an estimate while others come and go.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
+        // Ordering: Relaxed; whoever must not miss a push puts a fence before this, and what is
+        // taken is synchronised by the queue itself.
         self.len.load(Ordering::Relaxed)
     }
 
     /// Appends one G.
     pub(crate) fn push(&self, gp: RawG) {
-        // Ordering: Relaxed, the count is for metrics and for sharing out. Counted before the push,
-        // so that the taker's subtraction never comes first.
         self.len.fetch_add(1, Ordering::Relaxed);
         self.entries.push(Entry::One(gp));
     }
 
-    /// Takes one G to be run, and hands up to `room` more to `more`: a P's fair share, at most
-    /// 128 in all.
+    /// Takes the oldest G to be run, and hands up to `room` more to `more`, in order: a P's fair
+    /// share, at most 128 in all. `None` also if another thread is just taking.
     pub(crate) fn take(
         &self,
         procs: usize,
         room: usize,
         mut more: impl FnMut(RawG),
     ) -> Option<RawG> {
-        let most = room.saturating_add(1).min(MOST);
-        let (first, mut taken) = match self.pop()? {
-            Entry::One(gp) => (gp, 1),
-            Entry::Batch(batch) => self.unpack(batch, most, &mut more),
+        // Held for the time that it takes to move some pointers. Nobody waits for it: a visitor
+        // that finds it taken has others to visit.
+        let mut front = match self.front.try_lock() {
+            Ok(front) => front,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
         };
-        // Single entries come from threads without a P: share them out between the Ps.
-        let share = (self.len() / procs + 1).min(most);
-        while taken < share {
-            match self.pop() {
-                None => break,
-                Some(Entry::One(gp)) => {
-                    more(gp);
-                    taken += 1;
-                }
-                Some(Entry::Batch(batch)) => {
-                    let (gp, count) = self.unpack(batch, share - taken, &mut more);
-                    more(gp);
-                    taken += count;
-                }
-            }
+        let first = self.pop(&mut front)?;
+        let share = (self.len() / procs + 1)
+            .min(room.saturating_add(1))
+            .min(MOST);
+        let mut taken = 1;
+        while taken < share
+            && let Some(gp) = self.pop(&mut front)
+        {
+            more(gp);
+            taken += 1;
         }
         self.len.fetch_sub(taken, Ordering::Relaxed);
         Some(first)
     }
 
-    /// The oldest of `batch`, after up to `most - 1` more went to `more`; the rest goes back to
-    /// the end of the queue. Each visit takes at least one, so nothing waits for ever.
-    fn unpack(
-        &self,
-        mut batch: Vec<RawG>,
-        most: usize,
-        more: &mut impl FnMut(RawG),
-    ) -> (RawG, usize) {
-        let count = batch.len().min(most.max(1));
-        let rest = batch.split_off(count);
-        if !rest.is_empty() {
-            self.entries.push(Entry::Batch(rest));
+    fn pop(&self, front: &mut Vec<RawG>) -> Option<RawG> {
+        if let Some(gp) = front.pop() {
+            return Some(gp);
         }
-        let mut gps = batch.into_iter();
-        let first = gps.next().expect("a batch holds at least one G");
-        gps.for_each(more);
-        (first, count)
-    }
-
-    fn pop(&self) -> Option<Entry> {
         loop {
             match self.entries.steal() {
-                Steal::Success(entry) => return Some(entry),
+                Steal::Success(Entry::One(gp)) => return Some(gp),
+                Steal::Success(Entry::Batch(batch)) => {
+                    *front = batch;
+                    return front.pop();
+                }
                 Steal::Empty => return None,
                 Steal::Retry => {}
             }
@@ -125,6 +123,7 @@ impl Global {
 impl Overflow for Global {
     fn overflow(&self, batch: &[RawG]) {
         self.len.fetch_add(batch.len(), Ordering::Relaxed);
-        self.entries.push(Entry::Batch(batch.to_vec()));
+        self.entries
+            .push(Entry::Batch(batch.iter().rev().copied().collect()));
     }
 }

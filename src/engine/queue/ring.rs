@@ -45,6 +45,28 @@ pub(crate) struct Ring {
     slots: Box<[AtomicPtr<()>; CAPACITY]>,
 }
 
+/// How far a ring had been filled and emptied at some moment: equal ones mean that nothing was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(loom, allow(dead_code))]
+pub(crate) struct Snapshot {
+    head: u32,
+    tail: u32,
+}
+
+#[cfg_attr(loom, allow(dead_code))]
+impl Snapshot {
+    /// How many Gs there were, about.
+    pub(crate) fn len(self) -> usize {
+        // A head read before a tail that has gone round since would give too much.
+        (self.tail.wrapping_sub(self.head) as usize).min(CAPACITY)
+    }
+
+    /// Whether there were none.
+    pub(crate) fn is_empty(self) -> bool {
+        self.head == self.tail
+    }
+}
+
 impl Ring {
     /// An empty ring.
     pub(crate) fn new() -> Ring {
@@ -52,6 +74,16 @@ impl Ring {
             head: CachePadded::new(AtomicU32::new(0)),
             tail: CachePadded::new(AtomicU32::new(0)),
             slots: Box::new(std::array::from_fn(|_| AtomicPtr::default())),
+        }
+    }
+
+    /// What can be seen of it now.
+    #[inline]
+    #[cfg_attr(loom, allow(dead_code))]
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            head: self.head.load(Ordering::Relaxed),
+            tail: self.tail.load(Ordering::Relaxed),
         }
     }
 

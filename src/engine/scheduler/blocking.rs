@@ -10,15 +10,12 @@
 use super::Shared;
 use super::schedule::Spawn;
 use crate::engine::current::{self, Context, Role, Turn};
-use crate::engine::machine::Order;
-use crate::engine::primitive::{AtomicU64, Ordering, fence, spin_loop};
+use crate::engine::machine::{Machine, Order};
+use crate::engine::primitive::{AtomicU64, Ordering, fence};
 use crate::engine::task::{G, Gp, Id, RawG, RawJoin, Schedule, create};
 use crate::engine::util::CachePadded;
 use crossbeam_deque::{Injector, Steal};
 use std::io;
-
-/// How many times a searcher looks before it gives up: some ten microseconds.
-const ROUNDS: u32 = 400;
 
 const SEARCHING: u64 = 1;
 const RUNNING: u64 = 1 << 32;
@@ -121,7 +118,7 @@ impl Shared {
         });
         // SAFETY: the home of closures is only used while they are alive, and the shutdown runs or
         // cancels them all; the closure is Send and 'static.
-        let (gp, join) = unsafe { create(body, birth, std::ptr::from_ref(&self.blocking)) };
+        let (gp, join) = unsafe { create(body, birth, std::ptr::from_ref(&self.blocking), None) };
         self.submit(gp)?;
         Ok(join)
     }
@@ -165,9 +162,9 @@ impl Shared {
     }
 
     /// Runs closures until there are none. The caller was counted as a searcher.
-    pub(super) fn run_blocking(&self) {
+    pub(super) fn run_blocking(&self, m: &Machine) {
         loop {
-            let Some(first) = self.search_blocking() else {
+            let Some(first) = self.search_blocking(m) else {
                 self.blocking.stop_searching(SEARCHING + RUNNING);
                 if self.stopping() {
                     self.cancel_blocking();
@@ -194,17 +191,14 @@ impl Shared {
         }
     }
 
-    fn search_blocking(&self) -> Option<RawG> {
-        for _ in 0..ROUNDS {
+    fn search_blocking(&self, m: &Machine) -> Option<RawG> {
+        let found = m.patience.spin(|| {
             if self.stopping() {
-                return None;
+                return Some(None);
             }
-            if let Some(gp) = self.blocking.pop() {
-                return Some(gp);
-            }
-            spin_loop();
-        }
-        None
+            self.blocking.pop().map(Some)
+        });
+        found.flatten()
     }
 
     /// Cancels the closures that have not begun.
@@ -244,26 +238,26 @@ fn run(gp: RawG) {
 ///
 /// # Panics
 /// On a thread that runs a runtime without other threads.
+#[track_caller]
 pub(crate) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
     if current::role() != Role::Running {
         return f();
     }
-    let held = current::with(|context| {
-        context.and_then(|context| {
-            // SAFETY: the home of a context is its runtime, which lives while it is entered.
-            let shared = unsafe { &*context.home().cast::<Shared>() };
-            assert!(
-                shared.config.multi,
-                "`block_in_place` needs the multi-thread runtime, and this is a current-thread one: \
-                 nobody could run the other tasks meanwhile; use `spawn_blocking`"
-            );
-            let pp = context.pp()?;
-            // SAFETY: a context with a P is that of an M, and lives in a function below us on the
-            // stack; `shared` likewise.
-            Some(unsafe { (&*std::ptr::from_ref(shared), &*std::ptr::from_ref(context), &*std::ptr::from_ref(pp)) })
-        })
+    let held = current::with_running(|context| {
+        let context = context?;
+        // SAFETY: the home of a context is its runtime, which lives while the function runs that
+        // put it on the stack. That function is below us; so we may keep both beyond this closure.
+        let shared = unsafe { &*context.home().cast::<Shared>() };
+        // SAFETY: as above, and the P is one of that runtime.
+        let context = unsafe { &*std::ptr::from_ref(context) };
+        Some((shared, context, context.pp()))
     });
-    let Some((shared, context, pp)) = held else {
+    assert!(
+        held.is_none_or(|(shared, ..)| shared.config.multi),
+        "`block_in_place` needs the multi-thread runtime, and this is a current-thread one: nobody \
+         could run the other tasks meanwhile; use `spawn_blocking`"
+    );
+    let Some((shared, context, Some(pp))) = held else {
         return as_blocking(f);
     };
     shared.begin_stray(context);

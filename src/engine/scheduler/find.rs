@@ -4,20 +4,17 @@ use super::Shared;
 use crate::engine::current::{self, Context};
 use crate::engine::idle::Unspun;
 use crate::engine::machine::Machine;
-use crate::engine::primitive::spin_loop;
+
 use crate::engine::processor::Processor;
 use crate::engine::queue::RawG;
 use crate::engine::sys;
 use crate::engine::task::Gp;
 
-/// How many Gs in a row may come from runnext: they share one time slice, as in Go, but a pair
-/// that passes a token to and fro, or a chain of tasks each spawning the next, must not keep the
-/// ring waiting for ever (golang/go#52934).
+/// How many Gs may come from runnext between two looks at the global queue. They share one time
+/// slice, as in Go, but a pair that passes a token to and fro, or a chain of tasks each spawning
+/// the next, must not keep the ring waiting for ever (golang/go#52934). And a task that joins many
+/// others is not polled after each of them: from some point on it finds several of them done.
 const INHERIT: u32 = 16;
-
-/// How many times a spinning M looks around before it parks: some ten microseconds, about what a
-/// futex sleep and wake-up cost here.
-const ROUNDS: u32 = 400;
 
 /// Why an M left the loop.
 #[must_use]
@@ -49,25 +46,26 @@ impl Shared {
             // SAFETY: we hold it.
             unsafe { pp.own() }.busy_since.set(Some(sys::now()));
         }
+        // A root that wakes itself while it is polled yields to at least one G, and one that is
+        // woken by every G, as when it joins many, is polled as often as a G in runnext would be.
+        let mut may_leave = false;
         loop {
             let Some(pp) = context.pp() else {
                 return Left::NoP;
             };
-            if let Some(left) = self.interrupted(m) {
-                if spinning {
-                    self.found_while_spinning();
-                }
-                return left;
+            if self.stopping() {
+                return self.leave(Left::Stop, spinning);
             }
+            if may_leave && m.is_root() && m.root_is_woken() && self.inherits(pp) {
+                return self.leave(Left::Root, spinning);
+            }
+            may_leave = true;
             let gp = match self.next(pp) {
                 Some(gp) => gp,
                 None => match self.find(pp, m, &mut spinning) {
                     Found::G(gp) => gp,
                     Found::Nothing => return Left::Idle { spinning },
-                    Found::Interrupted(left) => {
-                        self.found_while_spinning();
-                        return left;
-                    }
+                    Found::Interrupted(left) => return self.leave(left, spinning),
                 },
             };
             if spinning {
@@ -81,6 +79,15 @@ impl Shared {
         }
     }
 
+    /// Leaves the loop with something else to do than to look for work.
+    #[cold]
+    fn leave(&self, left: Left, spinning: bool) -> Left {
+        if spinning {
+            self.found_while_spinning();
+        }
+        left
+    }
+
     /// Polls `gp` once.
     #[inline]
     fn execute(&self, pp: &Processor, gp: RawG) {
@@ -90,12 +97,11 @@ impl Shared {
         unsafe { Gp::from_raw(gp) }.run();
     }
 
-    #[inline]
     fn interrupted(&self, m: &Machine) -> Option<Left> {
-        if m.is_root() && m.root_is_woken() {
-            Some(Left::Root)
-        } else if self.stopping() {
+        if self.stopping() {
             Some(Left::Stop)
+        } else if m.is_root() && m.root_is_woken() {
+            Some(Left::Root)
         } else {
             None
         }
@@ -109,33 +115,44 @@ impl Shared {
         let tick = own.tick.get() + 1;
         if tick >= self.config.global_queue_interval {
             own.tick.set(0);
-            if let Some(gp) = self.take_global(pp) {
+            own.inherited.set(0);
+            // One G, as in Go: a batch would push the ring's own Gs out again.
+            if let Some(gp) = self.take_global(pp, 0) {
                 return Some(gp);
             }
         } else {
             own.tick.set(tick);
         }
         if let Some(gp) = pp.runnext.take() {
-            let inherited = own.inherited.get() + 1;
-            if inherited <= INHERIT {
-                own.inherited.set(inherited);
+            if self.inherits(pp) {
                 return Some(gp);
             }
             // SAFETY: our caller holds it.
             unsafe { pp.ring.push(gp, &self.overflow_of(pp)) };
         }
-        own.inherited.set(0);
         // SAFETY: our caller holds it.
         unsafe { pp.ring.pop() }
     }
 
-    /// A fair share of the global queue: one G to run, the others into the ring.
-    fn take_global(&self, pp: &Processor) -> Option<RawG> {
+    /// Whether what was just made ready may run at once, before what waits in the ring.
+    #[inline]
+    fn inherits(&self, pp: &Processor) -> bool {
+        // SAFETY: our caller holds it.
+        let inherited = unsafe { &pp.own().inherited };
+        let may = inherited.get() < INHERIT;
+        if may {
+            inherited.set(inherited.get() + 1);
+        }
+        may
+    }
+
+    /// A fair share of the global queue: one G to run, up to `room` others into the ring.
+    fn take_global(&self, pp: &Processor, room: usize) -> Option<RawG> {
         if self.global.is_empty() {
             return None;
         }
         let overflow = self.overflow_of(pp);
-        self.global.take(self.procs.len(), pp.ring.room(), |gp| {
+        self.global.take(self.procs.len(), room, |gp| {
             // SAFETY: our caller holds `pp`.
             unsafe { pp.ring.push(gp, &overflow) };
         })
@@ -143,7 +160,10 @@ impl Shared {
 
     /// Work from elsewhere, for an M whose own queues are empty.
     fn find(&self, pp: &Processor, m: &Machine, spinning: &mut bool) -> Found {
-        if let Some(gp) = self.take_global(pp) {
+        if let Some(left) = self.interrupted(m) {
+            return Found::Interrupted(left);
+        }
+        if let Some(gp) = self.take_global(pp, pp.ring.room()) {
             return Found::G(gp);
         }
         if !*spinning {
@@ -152,22 +172,22 @@ impl Shared {
             }
             *spinning = true;
         }
-        for _ in 0..ROUNDS {
-            if let Some(gp) = self.steal(pp).or_else(|| self.take_global(pp)) {
-                return Found::G(gp);
+        let found = m.patience.spin(|| {
+            if let Some(gp) = self
+                .steal(pp)
+                .or_else(|| self.take_global(pp, pp.ring.room()))
+            {
+                return Some(Found::G(gp));
             }
-            if let Some(left) = self.interrupted(m) {
-                return Found::Interrupted(left);
-            }
-            spin_loop();
-        }
-        match self.steal_runnext(pp) {
+            self.interrupted(m).map(Found::Interrupted)
+        });
+        found.unwrap_or_else(|| match self.steal_any(pp) {
             Some(gp) => Found::G(gp),
             None => {
                 pp.stats.noops.add(1);
                 Found::Nothing
             }
-        }
+        })
     }
 
     /// Stops spinning because there is something to do; wakes a successor if there is more.

@@ -122,6 +122,14 @@ pub(crate) fn refuse_blocking() -> Option<Blocked> {
     (current::role() == Role::Running).then_some(Blocked)
 }
 
+impl Shared {
+    /// Whether this thread would wait for itself if it waited for the runtime's end: it is in a
+    /// poll of one of its Gs, or in a `block_on`, in which `block_in_place` was called.
+    pub(crate) fn is_polling_here(&self) -> bool {
+        current::is_within_poll_of(self.home())
+    }
+}
+
 /// How many shards the threads without a P share.
 const FOREIGN: usize = 4;
 

@@ -47,12 +47,14 @@ impl Shared {
                 continue;
             }
             // P4.
+            let since = sys::now();
             let timed_out = if listed == Listed::Surplus {
                 !m.park_timeout(self.config.keep_alive)
             } else {
                 m.park();
                 false
             };
+            m.patience.slept(since);
             if let Some(order) = m.take_order() {
                 break Woken::Ordered(order);
             }

@@ -79,9 +79,11 @@ impl Shared {
             return self.spawn_foreign(future, spawn);
         };
         // SAFETY: we hold it.
-        let birth = spawn.birth(unsafe { pp.own() }.ids.next());
+        let own = unsafe { pp.own() };
+        let birth = spawn.birth(own.ids.next());
+        let home = std::ptr::from_ref(self);
         // SAFETY: the runtime outlives its Gs, see `shutdown.rs`; the future is Send and 'static.
-        let (gp, join) = unsafe { create(future, birth, std::ptr::from_ref(self)) };
+        let (gp, join) = unsafe { create(future, birth, home, Some(&own.vtables)) };
         // SAFETY: we hold the P and so own its shard; the G is new.
         unsafe { pp.shard.add(gp, join.gp().place()) };
         self.push_local(pp, gp, false);
@@ -98,12 +100,7 @@ impl Shared {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let shared = current::with(|context| {
-            let context = context?;
-            context.pp()?;
-            Some(context.home().cast::<Shared>())
-        });
-        match shared {
+        match current::spawn_target().map(<*const ()>::cast::<Shared>) {
             // SAFETY: the home of a context is its runtime; a thread that holds a P of it keeps it
             // alive.
             Some(shared) => Ok(unsafe { &*shared }.spawn(future, spawn)),
@@ -119,7 +116,7 @@ impl Shared {
     {
         let birth = spawn.birth(Id::next());
         // SAFETY: as in `spawn`.
-        let (gp, join) = unsafe { create(future, birth, std::ptr::from_ref(self)) };
+        let (gp, join) = unsafe { create(future, birth, std::ptr::from_ref(self), None) };
         let foreign = &self.foreign[current::thread_number() % FOREIGN];
         let closed = {
             let closed = lock(&foreign.closed);
@@ -142,7 +139,7 @@ impl Shared {
     /// The P that this thread holds, if it is one of this runtime's.
     #[inline]
     pub(super) fn held_p(&self) -> Option<&Processor> {
-        let pp = current::with(|context| match context {
+        let pp = current::with_running(|context| match context {
             Some(context) if context.home() == self.home() => context.pp().map(std::ptr::from_ref),
             _ => None,
         });

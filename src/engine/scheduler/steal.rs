@@ -5,37 +5,70 @@ use crate::engine::primitive::spin_loop;
 use crate::engine::processor::Processor;
 use crate::engine::queue::RawG;
 
-/// How long a thief watches a P before it takes its runnext, in spins: a few microseconds. If the
-/// P begins another poll meanwhile, its runnext is about to run anyway.
-const WATCH: u32 = 128;
+/// How long a thief watches a P before it takes what the P may be about to run itself, in spins:
+/// some microseconds. Each look takes the line with the tail away from the owner for a moment, so
+/// looking more often slows every push down.
+const WATCH: u32 = 100;
+
+/// From how many Gs on a ring is worth stealing from while its owner works on it.
+///
+/// A thief that takes one G from under the hands of an owner which is just spawning costs both of
+/// them several cache misses for each G, and the spawn takes ten times as long.
+const MANY: usize = 128;
 
 impl Shared {
-    /// Half the ring of a P that has one, for the holder of `pp`; the G to run first.
+    /// Half the ring of a P that has more than it can see to, for the holder of `pp`; the G to run
+    /// first.
     pub(super) fn steal(&self, pp: &Processor) -> Option<RawG> {
+        let mut watched = false;
         self.victims(pp).find_map(|victim| {
-            if victim.ring.is_empty() {
+            let seen = victim.ring.snapshot();
+            if seen.is_empty() {
                 return None;
             }
-            pp.stats.steal_operations.add(1);
-            let before = pp.ring.len();
-            // SAFETY: we hold `pp`; a victim is another P.
-            let gp = unsafe { victim.ring.steal_into(&pp.ring) }?;
-            pp.stats.steals.add((pp.ring.len() - before) as u64 + 1);
-            Some(gp)
+            if seen.len() < MANY && !self.idle.is_idle(victim.id()) {
+                // One watch a round is enough; the next round begins with another P.
+                if watched {
+                    return None;
+                }
+                watched = true;
+                self.watch();
+                if victim.ring.snapshot() != seen {
+                    return None;
+                }
+            }
+            self.steal_from(pp, victim)
         })
     }
 
+    /// As `steal`, from any P that has something: the last resort before parking.
+    pub(super) fn steal_any(&self, pp: &Processor) -> Option<RawG> {
+        self.victims(pp)
+            .find_map(|victim| self.steal_from(pp, victim))
+            .or_else(|| self.steal_runnext(pp))
+    }
+
+    fn steal_from(&self, pp: &Processor, victim: &Processor) -> Option<RawG> {
+        if victim.ring.is_empty() {
+            return None;
+        }
+        pp.stats.steal_operations.add(1);
+        let before = pp.ring.len();
+        // SAFETY: our callers hold `pp`; a victim is another P.
+        let gp = unsafe { victim.ring.steal_into(&pp.ring) }?;
+        pp.stats.steals.add((pp.ring.len() - before) as u64 + 1);
+        Some(gp)
+    }
+
     /// The runnext of a P that has been busy with one G for a while, or that nobody holds.
-    pub(super) fn steal_runnext(&self, pp: &Processor) -> Option<RawG> {
+    fn steal_runnext(&self, pp: &Processor) -> Option<RawG> {
         self.victims(pp).find_map(|victim| {
             if victim.runnext.is_empty() {
                 return None;
             }
             if !self.idle.is_idle(victim.id()) {
                 let polls = victim.stats.polls.get();
-                for _ in 0..WATCH {
-                    spin_loop();
-                }
+                self.watch();
                 if victim.stats.polls.get() != polls {
                     return None;
                 }
@@ -45,6 +78,12 @@ impl Shared {
             pp.stats.steals.add(1);
             Some(gp)
         })
+    }
+
+    fn watch(&self) {
+        for _ in 0..WATCH {
+            spin_loop();
+        }
     }
 
     /// The other Ps, each once, from a random one on.

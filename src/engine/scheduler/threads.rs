@@ -5,6 +5,7 @@ use super::Shared;
 use crate::engine::current::{self, Context, Entered, Role};
 use crate::engine::machine::{Machine, Order, call_hook};
 use crate::engine::primitive::{Arc, Condvar, Mutex, lock, thread};
+use crate::engine::util::panics;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,23 @@ pub(crate) struct Hooks {
     pub(crate) park: Hook,
     pub(crate) unpark: Hook,
 }
+
+impl Hooks {
+    /// The name of the next thread. This is called where no panic may get through.
+    fn thread_name(&self) -> String {
+        match panics::caught(|| (self.name)()) {
+            Ok(name) if !name.contains('\0') => name,
+            Ok(_) => DEFAULT_NAME.to_owned(),
+            Err(payload) => {
+                panics::discard(payload);
+                DEFAULT_NAME.to_owned()
+            }
+        }
+    }
+}
+
+/// What threads are called that nobody named.
+pub(crate) const DEFAULT_NAME: &str = "runnext-worker";
 
 impl std::fmt::Debug for Hooks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -193,7 +211,7 @@ impl Shared {
         let Some(shared) = self.me.upgrade() else {
             return Err(io::Error::other("the runtime is gone"));
         };
-        let mut builder = thread::Builder::new().name((self.config.hooks.name)());
+        let mut builder = thread::Builder::new().name(self.config.hooks.thread_name());
         if let Some(size) = self.config.thread_stack_size {
             builder = builder.stack_size(size);
         }
@@ -234,7 +252,7 @@ fn thread_main(shared: &Arc<Shared>, first: Order) {
             }
             Order::Block => {
                 current::set_role(Role::Blocking);
-                shared.run_blocking();
+                shared.run_blocking(&m);
                 current::set_role(Role::Plain);
                 shared.park(&m, &context, false)
             }

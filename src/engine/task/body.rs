@@ -6,10 +6,11 @@
 //! reaches async-task, which would end the process.
 
 use super::join::RawJoin;
-use super::{Birth, Fault, G, Gp, RawG, Schedule, Status};
+use super::{Birth, Fault, G, Gp, RawG, Schedule, Status, Vtables};
 use crate::engine::util::panics::{caught, drop_quietly};
 use async_task::{ScheduleInfo, WithInfo};
 use pin_project::{pin_project, pinned_drop};
+use std::any::TypeId;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
@@ -50,6 +51,8 @@ struct Body<F, S: Schedule> {
     /// `None` once the G is dead.
     #[pin]
     future: Option<F>,
+    /// Whether the G holds a reference to its cell: from the first time that it waits.
+    kept: bool,
     home: PhantomData<fn() -> S>,
 }
 
@@ -60,9 +63,13 @@ unsafe impl<F: Send, S: Schedule> Send for Body<F, S> {}
 /// Drops the future, and does what is due when a G is dead. The panic of its destructor, if any.
 ///
 /// # Safety
-/// `future` is the future, still there, of the body in the cell of `gp`, whose home is an `S`; the
-/// cell is being run or dropped by the caller.
-unsafe fn finish<F, S: Schedule>(gp: &G, mut future: Pin<&mut Option<F>>) -> Result<(), Fault> {
+/// `future` is the future, still there, of the body in the cell of `gp`, whose home is an `S`, and
+/// `kept` is what that body says; the cell is being run or dropped by the caller.
+unsafe fn finish<F, S: Schedule>(
+    gp: &G,
+    mut future: Pin<&mut Option<F>>,
+    kept: bool,
+) -> Result<(), Fault> {
     debug_assert!(future.is_some());
     // An assignment puts the new value in place even if the old one panics while it is dropped.
     let dropped = caught(|| future.set(None));
@@ -70,8 +77,10 @@ unsafe fn finish<F, S: Schedule>(gp: &G, mut future: Pin<&mut Option<F>>) -> Res
     // SAFETY: `home` is the pointer given to `create::<_, S>`, valid as the future was there until
     // now; once, for the same reason.
     unsafe { S::retire(gp.home().cast(), gp) };
-    // SAFETY: once, as above; the cell is alive, as our caller holds a reference to run it.
-    unsafe { gp.release() };
+    if kept {
+        // SAFETY: once, as above; the cell is alive, as our caller holds a reference to run it.
+        unsafe { gp.release() };
+    }
     dropped.map_err(Fault::panic)
 }
 
@@ -86,7 +95,7 @@ impl<F: Future, S: Schedule> Future for Body<F, S> {
         let _turn = S::enter(gp);
         if gp.abort_asked() {
             // SAFETY: async-task does not poll after Ready, so the future is there; we run it.
-            let finished = unsafe { finish::<F, S>(gp, this.future) };
+            let finished = unsafe { finish::<F, S>(gp, this.future, *this.kept) };
             let fault = finished.err().unwrap_or_else(Fault::cancelled);
             return Poll::Ready(Outcome::new(Err(fault)));
         }
@@ -96,6 +105,10 @@ impl<F: Future, S: Schedule> Future for Body<F, S> {
         let result = match caught(|| future.poll(cx)) {
             Ok(Poll::Pending) => {
                 gp.set_status(Status::Waiting);
+                if !std::mem::replace(this.kept, true) {
+                    // SAFETY: the cell is alive: it is being run.
+                    unsafe { gp.keep() };
+                }
                 return Poll::Pending;
             }
             Ok(Poll::Ready(output)) => Ok(output),
@@ -104,7 +117,7 @@ impl<F: Future, S: Schedule> Future for Body<F, S> {
         // A panic in the destructor of a future that has an output: the output stands, as in
         // tokio. The panic itself was reported by the hook.
         // SAFETY: it was there a moment ago; we run it.
-        if let Err(panic) = unsafe { finish::<F, S>(gp, this.future) } {
+        if let Err(panic) = unsafe { finish::<F, S>(gp, this.future, *this.kept) } {
             drop_quietly(panic);
         }
         Poll::Ready(Outcome::new(result))
@@ -120,7 +133,7 @@ impl<F, S: Schedule> PinnedDrop for Body<F, S> {
             let gp = unsafe { this.gp.as_ref() };
             let _turn = S::enter(gp);
             // SAFETY: it is there; async-task is dropping it.
-            if let Err(panic) = unsafe { finish::<F, S>(gp, this.future) } {
+            if let Err(panic) = unsafe { finish::<F, S>(gp, this.future, *this.kept) } {
                 drop_quietly(panic);
             }
         }
@@ -145,21 +158,22 @@ fn schedule<S: Schedule>(gp: Gp, info: ScheduleInfo) {
 /// - `home` stays valid until the G is finished; `S`'s functions may be called with it by any
 ///   thread.
 /// - Unless `F` is `Send`, the `RawG` is run, or dropped, only by the thread that calls this.
-/// - Whatever `F` borrows outlives the G.
 #[inline]
 pub(crate) unsafe fn create<F, S>(
     future: F,
     birth: Birth,
     home: *const S,
+    vtables: Option<&Vtables>,
 ) -> (RawG, RawJoin<F::Output>)
 where
-    F: Future,
+    F: Future + 'static,
     S: Schedule,
 {
     let header = G::new(birth, home.cast());
     let body = |gp: &G| Body::<F, S> {
         gp: NonNull::from(gp),
         future: Some(future),
+        kept: false,
         home: PhantomData,
     };
     let builder = async_task::Builder::new()
@@ -168,8 +182,22 @@ where
     // SAFETY: the schedule function is Send, Sync and 'static, being a function; the rest is what
     // our caller promised.
     let (gp, task) = unsafe { builder.spawn_unchecked(body, WithInfo(schedule::<S>)) };
-    gp.metadata().adopt(gp.waker());
+    let vtable = match vtables.and_then(|known| known.get(TypeId::of::<(F, S)>())) {
+        Some(vtable) => vtable,
+        None => {
+            let vtable = gp.waker().vtable();
+            if let Some(known) = vtables {
+                known.put(TypeId::of::<(F, S)>(), vtable);
+            }
+            vtable
+        }
+    };
+    let header = NonNull::from(gp.metadata());
+    let gp = gp.into_raw();
+    // SAFETY: the cell is alive, and not shared yet.
+    let header = unsafe { header.as_ref() };
+    header.settle(gp, vtable);
     // SAFETY: the header is that of the task's cell.
-    let join = unsafe { RawJoin::new(task.fallible(), gp.metadata()) };
-    (gp.into_raw(), join)
+    let join = unsafe { RawJoin::new(task.fallible(), header) };
+    (gp, join)
 }

@@ -1,5 +1,6 @@
 //! The header of a G: what is known of it besides its future.
 
+use super::RawG;
 use super::registry::Place;
 use crate::engine::primitive::{Arc, AtomicPtr, AtomicU8, AtomicU64, Ordering};
 use std::cell::Cell;
@@ -145,32 +146,40 @@ impl G {
         }
     }
 
-    /// Keeps `waker`, one reference to the cell, for as long as the future lives: without it a G
-    /// that nobody can wake would be freed by async-task instead of waiting for the shutdown.
-    ///
-    /// Called once, before the G is shared.
-    pub(super) fn adopt(&self, waker: Waker) {
-        let waker = ManuallyDrop::new(waker);
+    /// Tells the header which cell it is in and what its wakers look like. Once, before the G is
+    /// shared.
+    #[inline]
+    pub(super) fn settle(&self, cell: RawG, vtable: &'static RawWakerVTable) {
         // Ordering: Relaxed here and in the readers: the G reaches other threads through a queue
         // or a handle, whose release and acquire order these stores before everything there.
-        self.cell.store(waker.data().cast_mut(), Ordering::Relaxed);
-        let vtable = std::ptr::from_ref(waker.vtable()).cast_mut().cast();
+        self.cell.store(cell.as_ptr(), Ordering::Relaxed);
+        let vtable = std::ptr::from_ref(vtable).cast_mut().cast();
         self.control.store(vtable, Ordering::Relaxed);
     }
 
-    /// Gives up the reference taken by [`adopt`](G::adopt).
+    /// Keeps a reference to the cell, for as long as the future lives: without it a G that nobody
+    /// can wake would be freed by async-task instead of waiting for the shutdown.
     ///
     /// # Safety
-    /// Called once, and another reference keeps the cell alive during the call.
+    /// As for [`waker`](G::waker).
+    pub(super) unsafe fn keep(&self) {
+        // SAFETY: as our caller promised.
+        std::mem::forget(unsafe { self.waker() });
+    }
+
+    /// Gives up the reference taken by [`keep`](G::keep).
+    ///
+    /// # Safety
+    /// Called once after `keep`, and another reference keeps the cell alive during the call.
     pub(super) unsafe fn release(&self) {
-        // SAFETY: `adopt` forgot exactly this waker.
+        // SAFETY: `keep` forgot exactly this waker.
         drop(unsafe { Waker::from_raw(self.raw_waker()) });
     }
 
     fn raw_waker(&self) -> RawWaker {
         let control = self.control.load(Ordering::Relaxed);
         let vtable: *mut RawWakerVTable = control.map_addr(|a| a & !ABORT).cast();
-        // SAFETY: `adopt` stored the address of a `&'static RawWakerVTable` before the G was
+        // SAFETY: `settle` stored the address of a `&'static RawWakerVTable` before the G was
         // shared, and later writes touch bit 0 only.
         RawWaker::new(self.cell.load(Ordering::Relaxed), unsafe { &*vtable })
     }
@@ -221,16 +230,6 @@ impl G {
         self.id
     }
 
-    /// Where it was spawned.
-    pub(crate) fn gopc(&self) -> &'static Location<'static> {
-        self.gopc
-    }
-
-    /// The G that spawned it, if a G did.
-    pub(crate) fn parent(&self) -> Option<Id> {
-        self.parent
-    }
-
     /// Name and labels, if it has any.
     #[inline]
     pub(crate) fn extras(&self) -> Option<&Arc<Extras>> {
@@ -248,10 +247,15 @@ impl G {
         &self.place
     }
 
-    /// The address of the cell, which tells its wakers from others.
+    /// Whether `waker` is one of its wakers.
     #[inline]
-    pub(crate) fn cell(&self) -> *const () {
-        self.cell.load(Ordering::Relaxed)
+    pub(crate) fn is_its_waker(&self, waker: &Waker) -> bool {
+        let vtable = self
+            .control
+            .load(Ordering::Relaxed)
+            .map_addr(|a| a & !ABORT);
+        self.cell.load(Ordering::Relaxed) == waker.data().cast_mut()
+            && vtable.cast_const().cast() == std::ptr::from_ref(waker.vtable())
     }
 
     /// What it is doing, as far as it was told.

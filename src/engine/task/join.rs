@@ -2,14 +2,13 @@
 
 use super::body::Outcome;
 use super::{Fault, G, Gp, Id, RawG};
-use crate::engine::primitive::Arc;
-use crate::engine::util::panics::{caught, discard};
+use crate::engine::util::wakers::guarded;
 use async_task::FallibleTask;
 use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::ptr::NonNull;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 /// The right to the outcome of a G.
 pub(crate) struct RawJoin<T> {
@@ -136,37 +135,4 @@ pub(crate) unsafe fn abort_cell(cell: RawG) {
     let gp = ManuallyDrop::new(unsafe { Gp::from_raw(cell) });
     // SAFETY: as our caller promised.
     unsafe { gp.metadata().abort() }
-}
-
-/// A waker from outside, whose panics end here.
-///
-/// async-task wakes the joiner in the middle of finishing the G, where a panic would end the
-/// process.
-struct Guarded(Waker);
-
-/// Cloning may panic too: here, in the caller's poll, where it harms nobody.
-#[cold]
-fn guarded(waker: &Waker) -> Waker {
-    Waker::from(Arc::new(Guarded(waker.clone())))
-}
-
-impl Wake for Guarded {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if let Err(payload) = caught(|| self.0.wake_by_ref()) {
-            discard(payload);
-        }
-    }
-}
-
-impl Drop for Guarded {
-    fn drop(&mut self) {
-        let waker = std::mem::replace(&mut self.0, Waker::noop().clone());
-        if let Err(payload) = caught(|| drop(waker)) {
-            discard(payload);
-        }
-    }
 }

@@ -13,12 +13,14 @@ mod error;
 mod header;
 mod join;
 mod registry;
+mod vtables;
 
 pub(crate) use body::create;
 pub(crate) use error::Fault;
 pub(crate) use header::{Birth, Extras, G, Id, IdBatch, Status};
 pub(crate) use join::{AbortRef, RawJoin, abort_cell};
 pub(crate) use registry::Shard;
+pub(crate) use vtables::Vtables;
 
 pub(crate) use crate::engine::util::RawG;
 

@@ -11,6 +11,7 @@
 
 use super::RawG;
 use crate::engine::primitive::{AtomicPtr, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use crate::engine::util::CachePadded;
 use std::cell::Cell;
 use std::ptr;
 
@@ -60,10 +61,18 @@ pub(crate) struct Shard {
     fresh: Cell<u32>,
     added: AtomicU64,
     struck: AtomicU64,
-    /// Everybody's: the last slot that another thread freed, and how many they freed.
-    remote: AtomicU32,
-    struck_remotely: AtomicU64,
+    /// Everybody's, and so on a line of its own. The owner takes it over as a whole.
+    ///
+    /// | bits | meaning |
+    /// |---|---|
+    /// | 0..32 | the last slot that another thread freed |
+    /// | 32..64 | how many they freed since the owner looked |
+    remote: CachePadded<AtomicU64>,
 }
+
+/// One slot more that another thread freed.
+const REMOTE: u64 = 1 << 32;
+const NO_REMOTE: u64 = END as u64;
 
 // SAFETY: the cells are touched by the owner of the shard alone, as the contracts of the functions
 // that do so say; ownership moves from thread to thread with release and acquire. The pointers in
@@ -82,8 +91,7 @@ impl Shard {
             fresh: Cell::new(0),
             added: AtomicU64::new(0),
             struck: AtomicU64::new(0),
-            remote: AtomicU32::new(END),
-            struck_remotely: AtomicU64::new(0),
+            remote: CachePadded::new(AtomicU64::new(NO_REMOTE)),
         }
     }
 
@@ -107,7 +115,7 @@ impl Shard {
         slot.store(cell.as_ptr(), Ordering::Relaxed);
         place.index.store(index, Ordering::Relaxed);
         place.shard.store(self.number, Ordering::Relaxed);
-        bump(&self.added);
+        add(&self.added, 1);
     }
 
     /// Strikes off the G at `place`.
@@ -122,18 +130,18 @@ impl Shard {
         if owner {
             slot.store(link(self.free.get()), Ordering::Relaxed);
             self.free.set(index);
-            bump(&self.struck);
+            add(&self.struck, 1);
             return;
         }
-        self.struck_remotely.fetch_add(1, Ordering::Relaxed);
         let mut top = self.remote.load(Ordering::Relaxed);
         loop {
-            slot.store(link(top), Ordering::Relaxed);
+            slot.store(link(top as u32), Ordering::Relaxed);
             // Ordering: Release, so that the owner, who takes the stack with Acquire, sees the link.
-            // No ABA: only the owner takes, and takes all.
+            // No ABA: only the owner takes, and takes all. The count cannot overflow: there are not
+            // that many slots.
             match self.remote.compare_exchange_weak(
                 top,
-                index,
+                ((top & !NO_REMOTE) + REMOTE) | u64::from(index),
                 Ordering::Release,
                 Ordering::Relaxed,
             ) {
@@ -145,8 +153,8 @@ impl Shard {
 
     /// How many of its Gs are alive; an estimate while they come and go.
     pub(crate) fn alive(&self) -> u64 {
-        let struck =
-            self.struck.load(Ordering::Relaxed) + self.struck_remotely.load(Ordering::Relaxed);
+        let remote = self.remote.load(Ordering::Relaxed) >> 32;
+        let struck = self.struck.load(Ordering::Relaxed) + remote;
         self.added.load(Ordering::Relaxed).saturating_sub(struck)
     }
 
@@ -175,9 +183,10 @@ impl Shard {
     #[cold]
     fn refill(&self) -> u32 {
         // Ordering: Acquire, partner of the Release in `strike`.
-        let index = self.remote.swap(END, Ordering::Acquire);
-        if index != END {
-            return index;
+        let remote = self.remote.swap(NO_REMOTE, Ordering::Acquire);
+        add(&self.struck, remote >> 32);
+        if remote as u32 != END {
+            return remote as u32;
         }
         let index = self.fresh.get();
         assert!(index != END, "2^32 - 1 tasks of one worker are alive");
@@ -233,10 +242,10 @@ fn unlink(link: *mut ()) -> u32 {
     (link.addr() >> 1) as u32
 }
 
-/// Adds one to a counter that only the caller writes: cheaper than a read-modify-write.
+/// Adds to a counter that only the caller writes: cheaper than a read-modify-write.
 #[inline]
-fn bump(counter: &AtomicU64) {
-    counter.store(counter.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+fn add(counter: &AtomicU64, n: u64) {
+    counter.store(counter.load(Ordering::Relaxed) + n, Ordering::Relaxed);
 }
 
 #[cfg(test)]

@@ -1,1 +1,16 @@
 //! Models and properties of the engine.
+//!
+//! With `--cfg loom` the models are built, one module `loom_*` for each subject: they run the code
+//! that ships in every interleaving of a few threads, and one of them, the canary, has to fail.
+//! Without it, the other tests: properties against simple models, and real threads.
+
+#[cfg(loom)]
+mod loom_idle;
+#[cfg(loom)]
+mod loom_parking;
+#[cfg(loom)]
+mod loom_ring;
+#[cfg(loom)]
+mod loom_runnext;
+#[cfg(loom)]
+mod model;

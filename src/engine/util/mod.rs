@@ -3,6 +3,8 @@
 #[cfg(not(loom))]
 pub(crate) mod panics;
 pub(crate) mod random;
+#[cfg(not(loom))]
+pub(crate) mod wakers;
 
 /// A G that is ready to run, as the queues hold it: the pointer of its `Runnable`.
 pub(crate) type RawG = std::ptr::NonNull<()>;

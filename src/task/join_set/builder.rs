@@ -52,6 +52,26 @@ impl<'a, T: 'static> Builder<'a, T> {
         }
     }
 
+    /// Gives the task, and the tasks that it will spawn, a label. It replaces one that has the same
+    /// key.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[runnext::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let mut set = runnext::task::JoinSet::new();
+    /// set.build_task().label("request", "17").spawn(async { "hello" })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn label(self, key: &'a str, value: &'a str) -> Self {
+        Self {
+            builder: self.builder.label(key, value),
+            ..self
+        }
+    }
+
     /// Spawns the task on the current runtime and puts it into the set.
     ///
     /// # Errors

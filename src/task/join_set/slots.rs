@@ -112,6 +112,7 @@ impl<F: Future + Unpin> Slots<F> {
         }
         if let Poll::Ready(outcome) = slot.poll() {
             slot.state = State::Ready(Box::new(Mutex::new(outcome)));
+            self.shared.push(index);
         }
     }
 
