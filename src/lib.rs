@@ -1,4 +1,82 @@
+//! An async runtime that schedules futures the way Go schedules goroutines.
+//!
+//! ```
+//! # #[cfg(all(feature = "macros", feature = "sync"))]
+//! # mod example {
+//! use runnext::sync::mpsc;
+//!
+//! #[runnext::main]
+//! async fn main() {
+//!     let (lines, mut received) = mpsc::channel(16);
+//!     for worker in 0..4 {
+//!         let lines = lines.clone();
+//!         runnext::spawn(async move {
+//!             lines.send(format!("hello from task {worker}")).await.unwrap();
+//!         });
+//!     }
+//!     drop(lines);
+//!     while let Some(line) = received.recv().await {
+//!         println!("{line}");
+//!     }
+//! }
+//! # pub fn run() { main() }
+//! # }
+//! # #[cfg(all(feature = "macros", feature = "sync"))]
+//! # example::run();
+//! ```
+//!
+//! # How it works
+//!
+//! A spawned future is a **G**. Gs are run by **M**s, which are threads, and an M needs one of the
+//! `worker_threads` **P**s to do so. Each P has a slot for the G that was just made ready, called
+//! *runnext*, and a ring of 256 more; when the ring is full, half of it moves to a global queue.
+//! An M without work takes some from the global queue or half the ring of another P; if there is
+//! none it gives up its P and sleeps, and is woken when there is work that nobody is looking for.
+//!
+//! What follows for a program:
+//!
+//! - A task that is woken runs next, on the core that woke it, so messages between tasks cost what
+//!   a function call and a few atomic operations cost.
+//! - Spawning touches no memory that other workers write, so it scales with the workers.
+//! - The thread in `block_on` is a worker while its own future waits. What `main` spawns goes to a
+//!   local ring like everything else.
+//! - No ready task waits for more than a bounded number of other polls: pairs that keep waking each
+//!   other, full rings and busy roots are all made to take turns.
+//! - A runtime without work makes no system calls.
+//!
+//! # The map
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`runtime`] | building a runtime, handles to it, its counters |
+//! | [`task`] | spawning, joining, aborting; blocking code; tasks that stay on one thread |
+//! | [`sync`] | channels, locks, semaphores, notifications |
+//! | [`select!`], [`join!`], [`try_join!`], [`pin!`] | several futures in one task |
+//! | [`task_local!`] | values that belong to a task |
+//! | [`main`](macro@main), [`test`](macro@test) | attributes that run an `async fn` on a runtime |
+//!
+//! Names, signatures and meaning are those of tokio 1 wherever tokio has the thing, so that a
+//! program that needs no more than this moves over by changing one line of its `Cargo.toml`. I/O,
+//! timers and stackful tasks are not part of this version.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `macros` | yes | the attributes and `select!`, `join!`, `try_join!`, `pin!` |
+//! | `sync` | yes | [`sync`]: tokio's primitives, which need no runtime, re-exported |
+//!
+//! With `default-features = false` there is the bare executor: [`runtime`] and [`task`].
+//!
+//! # Panics, errors, unsafe code
+//!
+//! A task that panics ends alone, and its join handle says so. A mistake in using the runtime, as
+//! spawning without one or blocking a worker with `block_on`, is a panic that names the remedy.
+//! Unsafe code is confined to the private module `engine`, where each block states what it relies
+//! on; its queues and its parking protocol are model-checked with loom.
+
 #![deny(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("runnext supports 64-bit targets only");
@@ -14,11 +92,16 @@ pub mod task;
 #[cfg(not(loom))]
 pub use task::spawn;
 
-#[cfg(feature = "sync")]
+/// Channels, locks and other ways for tasks to meet: tokio's, which need no runtime, re-exported.
+///
+/// They take no part in the budget of [`task::coop`]: a loop over a channel that is never empty
+/// does not yield by itself.
+#[cfg(all(feature = "sync", not(loom)))]
+#[doc(inline)]
 pub use tokio::sync;
 
-#[cfg(feature = "macros")]
+#[cfg(all(feature = "macros", not(loom)))]
 pub use tokio::{join, pin, select, try_join};
 
-#[cfg(feature = "macros")]
+#[cfg(all(feature = "macros", not(loom)))]
 pub use runnext_macros::{main, test};

@@ -13,10 +13,24 @@
 //!
 //! # The layers
 //!
-//! Each module may import only those declared above it; a script checks it. Nouns are low, verbs
-//! are high: G, M, P and the queues are data with small invariants, and whatever touches two of
-//! them is in `scheduler`. Where a low layer has to call upwards it does so through a small trait
-//! of its own: `Schedule` for a G that became ready, `Overflow` for a ring that is full.
+//! Each module may import only those above it in this list; `.ci/layers` reads the list and checks
+//! it.
+//!
+//! 1. `primitive`
+//! 2. `util`
+//! 3. `sys`
+//! 4. `task`
+//! 5. `queue`
+//! 6. `processor`
+//! 7. `idle`
+//! 8. `machine`
+//! 9. `local`
+//! 10. `scheduler`
+//!
+//! Nouns are low, verbs are high: G, M, P and the queues are data with small invariants, and
+//! whatever touches two of them is in `scheduler`. Where a low layer has to call upwards it does so
+//! through a small trait of its own: `Schedule` for a G that became ready, `Overflow` for a ring
+//! that is full.
 //!
 //! # The words
 //!

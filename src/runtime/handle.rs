@@ -57,7 +57,7 @@ impl Handle {
         Ok(Handle { shared })
     }
 
-    /// Spawns a task. See [`task::spawn`](crate::task::spawn).
+    /// Spawns a task. See [`task::spawn`](crate::task::spawn()).
     #[track_caller]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where

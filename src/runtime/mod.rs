@@ -103,7 +103,7 @@ impl Runtime {
         self.handle.block_on(future)
     }
 
-    /// Spawns a task. See [`task::spawn`](crate::task::spawn).
+    /// Spawns a task. See [`task::spawn`](crate::task::spawn()).
     #[track_caller]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where

@@ -61,7 +61,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Spawns the task on the current runtime. See [`spawn`](super::spawn).
+    /// Spawns the task on the current runtime. See [`spawn()`](super::spawn()).
     ///
     /// # Errors
     /// None in this version.

@@ -15,7 +15,7 @@
 //! - run a long computation inside a task: [`consume_budget`];
 //! - have a future whose leaves do not take part: [`cooperative`];
 //! - write leaf futures by hand: [`poll_proceed`] and [`has_budget_remaining`];
-//! - must not be interrupted: [`unconstrained`].
+//! - must not be interrupted: [`unconstrained()`].
 //!
 //! Outside of a runtime there is no budget, and nothing here ever returns `Pending` on account of
 //! it.
@@ -158,7 +158,7 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
 
 /// Whether the current task may still make progress in this poll.
 ///
-/// `true` when units are left, inside [`unconstrained`], and on a thread that runs no task. Takes
+/// `true` when units are left, inside [`unconstrained()`], and on a thread that runs no task. Takes
 /// nothing.
 ///
 /// It tells a combinator *why* a future it polled is pending: budget before and none after means
@@ -192,7 +192,7 @@ pub fn has_budget_remaining() -> bool {
 /// Takes a unit of the task's budget, and lets other tasks run first when none is left.
 ///
 /// Put it into the loops of a long computation: it costs a few nanoseconds, and gives up the turn
-/// once in 128 calls. [`yield_now`](crate::task::yield_now) does so on every call.
+/// once in 128 calls. [`yield_now()`](crate::task::yield_now()) does so on every call.
 ///
 /// # Cancel safety
 ///
@@ -314,11 +314,11 @@ pub fn unconstrained<F>(inner: F) -> Unconstrained<F> {
     Unconstrained { inner }
 }
 
-/// The future of [`unconstrained`].
+/// The future of [`unconstrained()`].
 ///
 /// # Examples
 ///
-/// See [`unconstrained`].
+/// See [`unconstrained()`].
 #[pin_project]
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]

@@ -1,16 +1,16 @@
 //! Tasks: spawning, joining, aborting, and keeping them polite.
 //!
 //! A task is what Go calls a goroutine and the engine calls a G: a future that the runtime polls
-//! on whichever of its threads comes to it. [`spawn`] makes one; the [`JoinHandle`] it returns
+//! on whichever of its threads comes to it. [`spawn()`] makes one; the [`JoinHandle`] it returns
 //! waits for the output, aborts the task, or lets it go on alone when dropped.
 //!
 //! | to | use |
 //! |---|---|
-//! | run a future beside this one | [`spawn`], or [`Builder`] to give it a name |
+//! | run a future beside this one | [`spawn()`], or [`Builder`] to give it a name |
 //! | run code that blocks its thread | [`spawn_blocking`]; [`block_in_place`] without moving |
 //! | run futures that are not `Send` | [`LocalSet`] and [`spawn_local`] |
 //! | wait for many tasks | [`JoinSet`] |
-//! | let other tasks run | [`yield_now`], [`coop`] |
+//! | let other tasks run | [`yield_now()`], [`coop`] |
 //!
 //! # Cancellation
 //!
@@ -40,7 +40,7 @@ pub use join::{AbortHandle, JoinHandle};
 pub use join_set::JoinSet;
 pub use local::{LocalEnterGuard, LocalSet, spawn_local};
 pub use spawn::spawn;
-pub use task_local::LocalKey;
+pub use task_local::{AccessError, LocalKey};
 pub use yield_now::yield_now;
 
 /// Futures that the functions and types of this module return.

@@ -12,7 +12,7 @@
 //! Everything that can be an argument is one; this is for calls that come back through the user's
 //! code: spawns, wakes, `task::id`, leaf futures.
 
-use crate::engine::primitive::Arc;
+use crate::engine::primitive::{Arc, AtomicUsize, Ordering};
 use crate::engine::processor::Processor;
 use crate::engine::task::{G, Id};
 use std::any::Any;
@@ -50,6 +50,8 @@ struct Thread {
     budget: Cell<Option<u8>>,
     /// The current `LocalSet`, or null: the only owner of its box.
     local: Cell<*mut Set>,
+    /// Its number, or 0 if it has none yet.
+    number: Cell<usize>,
 }
 
 /// What makes a waker that one and no other.
@@ -73,6 +75,7 @@ thread_local! {
             role: Cell::new(Role::Plain),
             budget: Cell::new(None),
             local: Cell::new(ptr::null_mut()),
+            number: Cell::new(0),
         }
     };
 }
@@ -367,11 +370,15 @@ pub(crate) fn thread_address() -> usize {
     THREAD.with(|t| ptr::from_ref(t).addr())
 }
 
-/// A number that tells threads apart well enough to spread them.
+/// A number that spreads threads: they get theirs one after the other, when they first ask.
 pub(crate) fn thread_number() -> usize {
-    // The thread-locals of two threads are far apart, at multiples of some large power of two.
-    let address = thread_address() as u64;
-    ((address >> 6).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48) as usize
+    static NEXT: AtomicUsize = AtomicUsize::new(1);
+    THREAD.with(|t| {
+        if t.number.get() == 0 {
+            t.number.set(NEXT.fetch_add(1, Ordering::Relaxed));
+        }
+        t.number.get()
+    })
 }
 
 /// The id of the G that runs here.

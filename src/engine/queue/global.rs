@@ -6,7 +6,7 @@
 //! over 129 cold headers.
 
 use super::{Overflow, RawG};
-use crate::engine::primitive::{AtomicUsize, Mutex, Ordering};
+use crate::engine::primitive::{AtomicU64, Mutex, Ordering};
 use crate::engine::util::CachePadded;
 use crossbeam_deque::{Injector, Steal};
 use std::sync::TryLockError;
@@ -32,9 +32,17 @@ pub(crate) struct Global {
     /// The rest of the batch that the last visitor took from: it comes before all entries. Newest
     /// first, as in `Entry::Batch`.
     front: Mutex<Vec<RawG>>,
-    /// Counted up before a push and down after a take, so that zero means empty.
-    len: CachePadded<AtomicUsize>,
+    /// Counted up before a push and down after a take, so that no Gs means empty.
+    ///
+    /// | bits | meaning |
+    /// |---|---|
+    /// | 0..32 | Gs in the queue |
+    /// | 32..64 | Gs that were ever pushed one by one, without overflow into the low bits |
+    counts: CachePadded<AtomicU64>,
 }
+
+/// One G that is pushed alone.
+const PUSHED: u64 = 1 << 32;
 
 // SAFETY: as for `Entry`, of which `front` is a part.
 unsafe impl Send for Global {}
@@ -47,7 +55,7 @@ impl Global {
         Global {
             entries: Injector::new(),
             front: Mutex::new(Vec::new()),
-            len: CachePadded::new(AtomicUsize::new(0)),
+            counts: CachePadded::default(),
         }
     }
 
@@ -63,12 +71,17 @@ impl Global {
     pub(crate) fn len(&self) -> usize {
         // Ordering: Relaxed; whoever must not miss a push puts a fence before this, and what is
         // taken is synchronised by the queue itself.
-        self.len.load(Ordering::Relaxed)
+        self.counts.load(Ordering::Relaxed) as u32 as usize
+    }
+
+    /// How many Gs were pushed one by one, modulo 2^32.
+    pub(crate) fn pushed(&self) -> u64 {
+        self.counts.load(Ordering::Relaxed) >> 32
     }
 
     /// Appends one G.
     pub(crate) fn push(&self, gp: RawG) {
-        self.len.fetch_add(1, Ordering::Relaxed);
+        self.counts.fetch_add(PUSHED + 1, Ordering::Relaxed);
         self.entries.push(Entry::One(gp));
     }
 
@@ -98,7 +111,7 @@ impl Global {
             more(gp);
             taken += 1;
         }
-        self.len.fetch_sub(taken, Ordering::Relaxed);
+        self.counts.fetch_sub(taken as u64, Ordering::Relaxed);
         Some(first)
     }
 
@@ -122,7 +135,7 @@ impl Global {
 
 impl Overflow for Global {
     fn overflow(&self, batch: &[RawG]) {
-        self.len.fetch_add(batch.len(), Ordering::Relaxed);
+        self.counts.fetch_add(batch.len() as u64, Ordering::Relaxed);
         self.entries
             .push(Entry::Batch(batch.iter().rev().copied().collect()));
     }

@@ -67,7 +67,7 @@ use crate::engine::idle::Idle;
 use crate::engine::primitive::{Arc, AtomicU64, Mutex, Ordering};
 use crate::engine::processor::Processor;
 use crate::engine::queue::Global;
-use crate::engine::task::Shard;
+use crate::engine::task::{IdBatch, Shard, Vtables};
 use crate::engine::util::CachePadded;
 use std::sync::Weak;
 use std::time::Duration;
@@ -104,8 +104,7 @@ pub(crate) struct Shared {
     threads: threads::Threads,
     blocking: blocking::Pool,
     stop: shutdown::Stop,
-    /// Gs that were made ready by threads without a P.
-    remote_schedules: CachePadded<AtomicU64>,
+
     id: u64,
     me: Weak<Shared>,
 }
@@ -131,14 +130,23 @@ impl Shared {
 }
 
 /// How many shards the threads without a P share.
-const FOREIGN: usize = 4;
+const FOREIGN: usize = 8;
 
 /// The living Gs that were spawned by threads without a P.
 #[derive(Debug)]
 struct Foreign {
-    /// Whoever holds the lock owns the shard. `true` once no more Gs are accepted.
-    closed: Mutex<bool>,
+    /// Whoever holds the lock owns the shard.
+    desk: Mutex<Desk>,
     shard: Shard,
+}
+
+/// What a spawn by a thread without a P needs.
+#[derive(Debug, Default)]
+struct Desk {
+    /// No more Gs are accepted.
+    closed: bool,
+    ids: IdBatch,
+    vtables: Vtables,
 }
 
 impl Shared {
@@ -155,7 +163,7 @@ impl Shared {
                 .map(|k| {
                     let number = u16::try_from(procs + k).expect("the builder limits the Ps");
                     CachePadded::new(Foreign {
-                        closed: Mutex::new(false),
+                        desk: Mutex::default(),
                         shard: Shard::new(number),
                     })
                 })
@@ -163,7 +171,7 @@ impl Shared {
             threads: threads::Threads::default(),
             blocking: blocking::Pool::default(),
             stop: shutdown::Stop::new(procs),
-            remote_schedules: CachePadded::default(),
+
             config,
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             me: me.clone(),
@@ -215,9 +223,9 @@ impl Shared {
         self.global.len()
     }
 
-    /// How many Gs were made ready by threads without a P.
+    /// How many Gs were made ready by threads without a P, modulo 2^32.
     pub(crate) fn remote_schedules(&self) -> u64 {
-        self.remote_schedules.load(Ordering::Relaxed)
+        self.global.pushed()
     }
 
     /// The threads and the queue of the blocking pool: started, idle, closures waiting.

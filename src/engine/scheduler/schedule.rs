@@ -2,7 +2,7 @@
 
 use super::{FOREIGN, Shared};
 use crate::engine::current::{self, Turn};
-use crate::engine::primitive::{Arc, Ordering, lock};
+use crate::engine::primitive::{Arc, lock};
 use crate::engine::processor::Processor;
 use crate::engine::task::{Birth, Extras, G, Gp, Id, RawG, RawJoin, Schedule, create};
 use std::future::Future;
@@ -114,23 +114,25 @@ impl Shared {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let birth = spawn.birth(Id::next());
-        // SAFETY: as in `spawn`.
-        let (gp, join) = unsafe { create(future, birth, std::ptr::from_ref(self), None) };
         let foreign = &self.foreign[current::thread_number() % FOREIGN];
-        let closed = {
-            let closed = lock(&foreign.closed);
-            if !*closed {
+        let (gp, join, closed) = {
+            let desk = lock(&foreign.desk);
+            let birth = spawn.birth(desk.ids.next());
+            let home = std::ptr::from_ref(self);
+            // SAFETY: as in `spawn`.
+            let (gp, join) = unsafe { create(future, birth, home, Some(&desk.vtables)) };
+            if !desk.closed {
                 // SAFETY: we hold the lock and so own the shard; the G is new.
                 unsafe { foreign.shard.add(gp, join.gp().place()) };
             }
-            *closed
+            (gp, join, desk.closed)
         };
         if closed {
             join.abort();
             // SAFETY: `create` gave us the right to run it.
             unsafe { Gp::from_raw(gp) }.run();
         } else {
+            // Our caller has a handle of the runtime.
             self.inject(gp);
         }
         join
@@ -168,11 +170,9 @@ impl Shared {
         }
     }
 
-    /// S1 to S3 for a thread without a P.
+    /// S1 to S3 for a thread without a P. The caller keeps the runtime alive: once the G is in the
+    /// queue it may be run, and with it the runtime may end.
     pub(super) fn inject(&self, gp: RawG) {
-        // As soon as the G is in the queue it may be run, and with it the runtime may end.
-        let _alive = self.me.upgrade();
-        self.remote_schedules.fetch_add(1, Ordering::Relaxed);
         self.global.push(gp);
         if self.idle.wants_wake_fenced() {
             self.wakep();
@@ -198,7 +198,10 @@ impl Schedule for Shared {
         let shared = unsafe { &*home };
         match shared.held_p() {
             Some(pp) => shared.push_local(pp, gp, yielded),
-            None => shared.inject(gp),
+            None => {
+                let _alive = shared.me.upgrade();
+                shared.inject(gp);
+            }
         }
     }
 

@@ -142,7 +142,7 @@ impl Shared {
         let context = Context::new(self.home());
         let _entered = Entered::new(&context, Role::Running);
         for foreign in &self.foreign {
-            *lock(&foreign.closed) = true;
+            lock(&foreign.desk).closed = true;
         }
         loop {
             let mut alive = false;

@@ -3,6 +3,7 @@
 use crate::engine::queue::RawG;
 use loom::cell::UnsafeCell;
 use loom::thread;
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -46,7 +47,7 @@ pub(super) fn check<W: 'static>(
     }
 }
 
-/// All orders of `roles`.
+/// All orders of `roles`, of which some may be the same.
 fn orders<W>(roles: &[Role<W>]) -> Vec<Vec<Role<W>>> {
     if roles.is_empty() {
         return vec![vec![]];
@@ -59,7 +60,12 @@ fn orders<W>(roles: &[Role<W>]) -> Vec<Vec<Role<W>>> {
             order
         })
     };
-    (0..roles.len()).flat_map(with_first).collect()
+    let is_new = |&first: &usize| {
+        let same = |other: &Role<W>| ptr::fn_addr_eq(*other, roles[first]);
+        !roles[..first].iter().any(same)
+    };
+    let firsts = (0..roles.len()).filter(is_new);
+    firsts.flat_map(with_first).collect()
 }
 
 /// How often something happened. As a `static` of a model: in how many interleavings; one that never

@@ -8,7 +8,7 @@ use crate::task::{self, AbortHandle, LocalSet};
 
 /// Describes a task before it is spawned into a [`JoinSet`].
 ///
-/// Made by [`JoinSet::build_task`]. It spawns what [`task::Builder`](crate::task::Builder) does,
+/// Made by [`JoinSet::build_task`]. It spawns what [`task::Builder`] does,
 /// and the set has the handle.
 ///
 /// # Examples
@@ -193,7 +193,7 @@ impl<'a, T: 'static> Builder<'a, T> {
     ///
     /// # Panics
     ///
-    /// Where [`task::spawn_local`](crate::task::spawn_local) does: outside of a [`LocalSet`].
+    /// Where [`task::spawn_local`] does: outside of a [`LocalSet`].
     ///
     /// # Examples
     ///

@@ -5,6 +5,7 @@
 use super::super::model::Seen;
 use crate::engine::idle::{Idle, Unspun};
 use crate::engine::queue::{Overflow, RawG, Ring};
+use loom::hint::spin_loop;
 use loom::sync::Mutex;
 use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
 
@@ -37,25 +38,46 @@ pub(super) enum End {
 /// A P, and whether its holder is counted as spinning.
 pub(super) type Held = (usize, bool);
 
-/// The global queue, with no more ordering than `Global` promises: after a SeqCst fence,
-/// `is_empty` does not miss a push that was followed by one.
-struct Global(AtomicUsize);
+/// The global queue as `Global` has it: its length is counted up before a push and down after a
+/// take, without any ordering; and what is taken was released by its push.
+struct Global {
+    len: AtomicUsize,
+    entries: AtomicUsize,
+}
 
 impl Global {
+    fn new() -> Global {
+        Global {
+            len: AtomicUsize::new(0),
+            entries: AtomicUsize::new(0),
+        }
+    }
+
     fn push(&self, count: usize) {
-        self.0.fetch_add(count, Ordering::Release);
+        self.len.fetch_add(count, Ordering::Relaxed);
+        self.entries.fetch_add(count, Ordering::Release);
     }
 
     fn is_empty(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
+        self.len.load(Ordering::Relaxed) == 0
     }
 
     fn take(&self) -> bool {
-        let take = |len: usize| len.checked_sub(1);
-        let taken = self
-            .0
-            .fetch_update(Ordering::Acquire, Ordering::Relaxed, take);
-        taken.is_ok()
+        if self.is_empty() {
+            return false;
+        }
+        let pop = |entries: usize| entries.checked_sub(1);
+        let popped = self
+            .entries
+            .fetch_update(Ordering::Acquire, Ordering::Relaxed, pop);
+        match popped {
+            Ok(_) => {
+                self.len.fetch_sub(1, Ordering::Relaxed);
+            }
+            // It is about to come.
+            Err(_) => spin_loop(),
+        }
+        popped.is_ok()
     }
 }
 
@@ -111,7 +133,7 @@ impl World {
         World {
             idle: Idle::new(procs),
             rings: (0..procs).map(|_| Ring::new()).collect(),
-            global: Global(AtomicUsize::new(0)),
+            global: Global::new(),
             parked: Mutex::new(Vec::new()),
             orders: (0..ms).map(|_| AtomicU32::new(0)).collect(),
             fence: Fence::SeqCst,
