@@ -38,7 +38,8 @@ fn assert_well(rt: &Runtime) {
         sum
     });
     assert_eq!(sum, 145);
-    assert_eq!(rt.metrics().num_alive_tasks(), 0);
+    // Tasks that nobody waited for may be about to end.
+    run_until(rt, || rt.metrics().num_alive_tasks() == 0);
 }
 
 mod in_a_future {

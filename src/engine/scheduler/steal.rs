@@ -14,7 +14,7 @@ const WATCH: u32 = 100;
 ///
 /// A thief that takes one G from under the hands of an owner which is just spawning costs both of
 /// them several cache misses for each G, and the spawn takes ten times as long.
-const MANY: usize = 128;
+const MANY: usize = 64;
 
 impl Shared {
     /// Half the ring of a P that has more than it can see to, for the holder of `pp`; the G to run

@@ -115,7 +115,7 @@ fn a_push_to_the_own_ring_without_fence_loses_no_g() {
     static PATHS: Paths = Paths::new();
     static STOLEN: Seen = Seen::new();
     let one_busy = || {
-        let world = World::new(2, 2, &PATHS);
+        let world = World::new(2, 2, &PATHS).with_rings();
         assert_eq!(world.idle.claim(), Some(0));
         assert_eq!(world.idle.claim_spinning(), Some(1));
         world
@@ -140,7 +140,7 @@ fn the_owner_of_a_ring_makes_up_for_the_missing_fence_before_its_next_turn() {
     static PATHS: Paths = Paths::new();
     static MISSED: Seen = Seen::new();
     let one_busy = || {
-        let world = World::new(2, 2, &PATHS);
+        let world = World::new(2, 2, &PATHS).with_rings();
         assert_eq!(world.idle.claim(), Some(0));
         assert_eq!(world.idle.claim_spinning(), Some(1));
         world
@@ -153,7 +153,7 @@ fn the_owner_of_a_ring_makes_up_for_the_missing_fence_before_its_next_turn() {
         if world.next(0) {
             world.begin_turn(0, &mut false);
         }
-        let to_share = !world.rings[0].is_empty();
+        let to_share = world.has_local(0);
         assert!(
             !(asleep && to_share) || world.is_ordered(1),
             "M 1 sleeps on beside a ring with something to steal"

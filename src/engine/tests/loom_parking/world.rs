@@ -5,7 +5,6 @@
 use super::super::model::Seen;
 use crate::engine::idle::{Idle, Unspun};
 use crate::engine::queue::{Overflow, RawG, Ring};
-use loom::hint::spin_loop;
 use loom::sync::Mutex;
 use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
 
@@ -38,45 +37,28 @@ pub(super) enum End {
 /// A P, and whether its holder is counted as spinning.
 pub(super) type Held = (usize, bool);
 
-/// The global queue as `Global` has it: its length is counted up before a push and down after a
-/// take, without any ordering; and what is taken was released by its push.
-struct Global {
-    len: AtomicUsize,
-    entries: AtomicUsize,
-}
+/// The global queue, with no more ordering than `Global` promises: after a SeqCst fence `is_empty`
+/// does not miss a push that was followed by one.
+///
+/// `Global` counts a G shortly before it can be taken, and an M that comes in between looks again
+/// until it can. Loom does not wait for that, as its threads need not ever get on; so here a G is
+/// counted and there at once.
+struct Global(AtomicUsize);
 
 impl Global {
-    fn new() -> Global {
-        Global {
-            len: AtomicUsize::new(0),
-            entries: AtomicUsize::new(0),
-        }
-    }
-
     fn push(&self, count: usize) {
-        self.len.fetch_add(count, Ordering::Relaxed);
-        self.entries.fetch_add(count, Ordering::Release);
+        self.0.fetch_add(count, Ordering::Release);
     }
 
     fn is_empty(&self) -> bool {
-        self.len.load(Ordering::Relaxed) == 0
+        self.0.load(Ordering::Relaxed) == 0
     }
 
     fn take(&self) -> bool {
-        if self.is_empty() {
-            return false;
-        }
-        let pop = |entries: usize| entries.checked_sub(1);
+        let pop = |len: usize| len.checked_sub(1);
         let popped = self
-            .entries
+            .0
             .fetch_update(Ordering::Acquire, Ordering::Relaxed, pop);
-        match popped {
-            Ok(_) => {
-                self.len.fetch_sub(1, Ordering::Relaxed);
-            }
-            // It is about to come.
-            Err(_) => spin_loop(),
-        }
         popped.is_ok()
     }
 }
@@ -115,7 +97,9 @@ impl Paths {
 
 pub(super) struct World {
     pub(super) idle: Idle,
-    pub(super) rings: Vec<Ring>,
+    procs: usize,
+    /// One for each P, or none at all in models that need none: they take loom a lot of time.
+    rings: Vec<Ring>,
     global: Global,
     /// The Ms on the list, and the orders given to them: 0, or twice the P and whether it spins,
     /// plus 2.
@@ -132,14 +116,22 @@ impl World {
     pub(super) fn new(procs: usize, ms: usize, paths: &'static Paths) -> World {
         World {
             idle: Idle::new(procs),
-            rings: (0..procs).map(|_| Ring::new()).collect(),
-            global: Global::new(),
+            procs,
+            rings: Vec::new(),
+            global: Global(AtomicUsize::new(0)),
             parked: Mutex::new(Vec::new()),
             orders: (0..ms).map(|_| AtomicU32::new(0)).collect(),
             fence: Fence::SeqCst,
             paths,
             ran: Seen::new(),
             busy: Seen::new(),
+        }
+    }
+
+    pub(super) fn with_rings(self) -> World {
+        World {
+            rings: (0..self.procs).map(|_| Ring::new()).collect(),
+            ..self
         }
     }
 
@@ -198,7 +190,7 @@ impl World {
 
     /// A thread gives up `pp` to do something else.
     pub(super) fn handoff(&self, pp: usize) {
-        if !self.rings[pp].is_empty() || !self.global.is_empty() {
+        if self.has_local(pp) || !self.global.is_empty() {
             self.startm(pp, false);
         } else {
             self.idle.release(pp, false);
@@ -206,6 +198,10 @@ impl World {
         if self.work_visible() && self.idle.wants_wake() {
             self.wakep();
         }
+    }
+
+    pub(super) fn has_local(&self, pp: usize) -> bool {
+        self.rings.get(pp).is_some_and(|ring| !ring.is_empty())
     }
 
     fn work_visible(&self) -> bool {
@@ -265,7 +261,7 @@ impl World {
             if self.idle.stop_spinning() == Unspun::Last && self.work_visible() {
                 self.wakep();
             }
-        } else if !self.rings[pp].is_empty() && self.idle.wants_wake() {
+        } else if self.has_local(pp) && self.idle.wants_wake() {
             self.wakep();
         }
     }
@@ -273,7 +269,8 @@ impl World {
     /// Takes a G out of the own ring.
     pub(super) fn next(&self, pp: usize) -> bool {
         // SAFETY: the calling thread holds `pp`.
-        unsafe { self.rings[pp].pop() }.is_some()
+        let pop = |ring: &Ring| unsafe { ring.pop() };
+        self.rings.get(pp).and_then(pop).is_some()
     }
 
     fn find(&self, pp: usize, spinning: &mut bool) -> bool {
@@ -364,7 +361,7 @@ impl World {
         }
         assert_eq!(self.ran.count(), gs, "Gs polled");
         let counts = self.idle.counts();
-        let idle = self.rings.len() - self.busy.count();
+        let idle = self.procs - self.busy.count();
         assert_eq!(
             (counts.idle(), counts.spinning()),
             (idle, 0),
