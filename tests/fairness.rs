@@ -123,8 +123,47 @@ fn assert_within(most: usize, bound: usize) {
     );
 }
 
+/// What keeps a processor busy, each in its own way.
+const SCENARIOS: [(&str, fn(&Clock)); 4] = [
+    ("a task that yields", |clock| {
+        drop(runnext::spawn(clock.yielder()))
+    }),
+    ("many that yield", |clock| {
+        (0..100).for_each(|_| drop(runnext::spawn(clock.yielder())));
+    }),
+    ("a pair", Clock::ping_pong),
+    ("a chain", Clock::chain),
+];
+
+/// Intervals at which the global queue may be looked at, from each turn to hardly ever.
+const INTERVALS: [u32; 5] = [1, 7, INTERVAL as u32, 100_000, u32::MAX];
+
+fn with_interval(interval: u32) -> Runtime {
+    let mut builder = Builder::new_current_thread();
+    builder.global_queue_interval(interval).build().unwrap()
+}
+
 mod a_task_that_yields {
     use super::*;
+
+    #[test]
+    fn is_polled_within_a_bound_whatever_the_interval_is() {
+        for interval in INTERVALS {
+            for (name, begin) in SCENARIOS {
+                let rt = with_interval(interval);
+                let clock = Clock::default();
+                let most = rt.block_on(async {
+                    begin(&clock);
+                    clock.watched(500).await.unwrap()
+                });
+                let bound = 100 + SLICE;
+                assert!(
+                    most <= bound,
+                    "{name}, {interval}: {most} polls between two"
+                );
+            }
+        }
+    }
 
     #[test]
     fn is_polled_beside_a_pair_that_passes_a_token() {
@@ -179,9 +218,7 @@ mod a_task_from_another_thread {
     /// How many polls pass on a busy runtime before all of `count` tasks that come from outside
     /// were polled.
     fn polls_until_run(interval: u32, count: usize, busy: impl Fn(&Clock)) -> usize {
-        let mut builder = Builder::new_current_thread();
-        let rt = builder.global_queue_interval(interval).build().unwrap();
-        rt.block_on(async {
+        with_interval(interval).block_on(async {
             let clock = Clock::default();
             busy(&clock);
             for _ in 0..100 {
@@ -254,9 +291,10 @@ mod a_root_future {
     use super::*;
 
     /// Polls of others during `polls` of a root future that yields, and the most between two.
-    fn beside(rt: &Runtime, polls: usize, begin: impl Fn(&Clock)) -> (usize, usize) {
+    fn beside(interval: u32, polls: usize, begin: impl Fn(&Clock)) -> (usize, usize) {
+        let rt = with_interval(interval);
         let clock = Clock::default();
-        let seen = rt.block_on(async {
+        rt.block_on(async {
             begin(&clock);
             let (mut most, mut last) = (0, clock.now());
             for _ in 0..polls {
@@ -265,45 +303,38 @@ mod a_root_future {
                 last = clock.now();
             }
             (clock.now(), most)
-        });
-        clock.stop();
-        seen
+        })
     }
 
     #[test]
     fn that_yields_does_not_starve_the_tasks() {
-        for rt in [current_thread(), multi_thread(1)] {
-            let (all, _) = beside(&rt, 1_000, |clock| drop(runnext::spawn(clock.yielder())));
+        for (name, begin) in SCENARIOS {
+            let (all, _) = beside(INTERVAL as u32, 1_000, begin);
             assert!(
                 all >= 500,
-                "{all} polls of a task beside 1000 of the root future"
-            );
-            let (all, _) = beside(&rt, 1_000, Clock::ping_pong);
-            assert!(
-                all >= 500,
-                "{all} polls of a pair beside 1000 of the root future"
+                "{name}: {all} polls beside 1000 of the root future"
             );
         }
     }
 
     #[test]
-    fn that_yields_lets_each_of_many_tasks_run() {
-        for rt in [current_thread(), multi_thread(1)] {
-            let (all, most) = beside(&rt, 2_000, |clock| {
-                (0..100).for_each(|_| drop(runnext::spawn(clock.yielder())));
-            });
-            assert!(
-                all >= 1_000,
-                "{all} polls of 100 tasks beside 2000 of the root future"
-            );
-            assert!(most <= 200, "{most} polls between two of the root future");
+    fn is_polled_within_a_bound_whatever_the_interval_is() {
+        for interval in INTERVALS {
+            for (name, begin) in SCENARIOS {
+                let (_, most) = beside(interval, 500, begin);
+                let bound = 2 * INTERVAL;
+                assert!(
+                    most <= bound,
+                    "{name}, {interval}: {most} polls between two"
+                );
+            }
         }
     }
 
     #[test]
-    fn is_polled_as_soon_as_it_is_woken() {
-        let rt = current_thread();
-        for begin in [Clock::ping_pong, Clock::chain] {
+    fn that_is_woken_is_polled_within_a_bound() {
+        for (name, begin) in SCENARIOS {
+            let rt = current_thread();
             let clock = Clock::default();
             let most = rt.block_on(async {
                 begin(&clock);
@@ -313,13 +344,28 @@ mod a_root_future {
                     let woken = runnext::spawn(async move { there.now() }).await.unwrap();
                     most = most.max(clock.now() - woken);
                 }
-                clock.stop();
                 most
             });
             assert!(
-                most <= 2 * SLICE,
-                "{most} polls between the wake-up and the poll"
+                most <= 2 * INTERVAL,
+                "{name}: {most} polls after the wake-up"
             );
+        }
+    }
+
+    #[test]
+    fn that_yields_beside_a_worker_goes_on_and_lets_it_go_on() {
+        for (_, begin) in SCENARIOS {
+            let rt = multi_thread(1);
+            let clock = Clock::default();
+            rt.block_on(async {
+                begin(&clock);
+                // It has the processor, or a worker has it: either way both make progress.
+                while clock.now() < 1_000 {
+                    yield_now().await;
+                }
+            });
+            clock.stop();
         }
     }
 }

@@ -34,9 +34,11 @@ pub(crate) struct Own {
     pub(crate) vtables: Vtables,
     /// Ids for the next spawns.
     pub(crate) ids: IdBatch,
-    /// Turns so far: every 61st looks at the global queue first.
+    /// Turns since the global queue was looked at first.
     pub(crate) tick: Cell<u32>,
-    /// How many Gs in a row came from runnext and so share one time slice.
+    /// Turns in this round.
+    pub(crate) turns: Cell<u32>,
+    /// How many Gs came from runnext in this round.
     pub(crate) inherited: Cell<u32>,
     /// Where thieves start.
     pub(crate) random: Random,
@@ -61,6 +63,7 @@ impl Processor {
                 vtables: Vtables::default(),
                 ids: IdBatch::default(),
                 tick: Cell::new(0),
+                turns: Cell::new(0),
                 inherited: Cell::new(0),
                 random: Random::new(seed.wrapping_add(id as u64)),
                 busy_since: Cell::new(None),

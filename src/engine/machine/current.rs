@@ -17,7 +17,7 @@ use crate::engine::processor::Processor;
 use crate::engine::task::{G, Id};
 use std::any::Any;
 use std::cell::Cell;
-use std::marker::PhantomData;
+
 use std::ptr;
 use std::task::{RawWakerVTable, Waker};
 
@@ -263,9 +263,8 @@ struct Kept {
 
 /// A context on the heap, kept on the stack by a guard that the user holds.
 pub(crate) struct EnteredBox {
+    /// A pointer, which also keeps the guard on this thread.
     context: *const Kept,
-    /// It belongs to this thread.
-    _not_send: PhantomData<*const ()>,
 }
 
 impl EnteredBox {
@@ -279,10 +278,7 @@ impl EnteredBox {
         };
         let context = Box::into_raw(Box::new(kept)).cast_const();
         THREAD.with(|t| t.context.set(context.cast()));
-        EnteredBox {
-            context,
-            _not_send: PhantomData,
-        }
+        EnteredBox { context }
     }
 
     /// Takes the context off. `false`: it is not on top, so it is leaked where it is.

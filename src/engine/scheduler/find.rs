@@ -10,11 +10,14 @@ use crate::engine::queue::RawG;
 use crate::engine::sys;
 use crate::engine::task::Gp;
 
-/// How many Gs may come from runnext between two looks at the global queue. They share one time
-/// slice, as in Go, but a pair that passes a token to and fro, or a chain of tasks each spawning
-/// the next, must not keep the ring waiting for ever (golang/go#52934). And a task that joins many
-/// others is not polled after each of them: from some point on it finds several of them done.
+/// How many Gs may come from runnext in a round of so many turns.
+///
+/// They share one time slice, as in Go, but a pair that passes a token to and fro, or a chain of
+/// tasks each spawning the next, must not keep the ring waiting for ever (golang/go#52934). And a
+/// task that joins many others is not polled after each of them: from some point on it finds
+/// several of them done.
 const INHERIT: u32 = 16;
+const ROUND: u32 = 61;
 
 /// Why an M left the loop.
 #[must_use]
@@ -112,10 +115,16 @@ impl Shared {
     fn next(&self, pp: &Processor) -> Option<RawG> {
         // SAFETY: our caller holds it.
         let own = unsafe { pp.own() };
+        let turns = own.turns.get() + 1;
+        if turns < ROUND {
+            own.turns.set(turns);
+        } else {
+            own.turns.set(0);
+            own.inherited.set(0);
+        }
         let tick = own.tick.get() + 1;
         if tick >= self.config.global_queue_interval {
             own.tick.set(0);
-            own.inherited.set(0);
             // One G, as in Go: a batch would push the ring's own Gs out again.
             if let Some(gp) = self.take_global(pp, 0) {
                 return Some(gp);

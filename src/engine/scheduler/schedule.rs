@@ -153,7 +153,7 @@ impl Shared {
     #[inline]
     pub(super) fn push_local(&self, pp: &Processor, gp: RawG, yielded: bool) {
         pp.stats.local_schedules.add(1);
-        let pushed = if yielded {
+        let pushed = if yielded || self.demotes(pp) {
             Some(gp)
         } else {
             pp.runnext.replace(gp)
@@ -168,6 +168,15 @@ impl Shared {
         if self.idle.wants_wake() && (pp.ring.len() > 1 || !pp.runnext.is_empty()) {
             self.wakep();
         }
+    }
+
+    /// Whether the G that was just made ready goes to the end of the ring by the toss of a coin: only
+    /// in builds with `--cfg runnext_randomize`, for tests that should not come to depend on the
+    /// order in which Gs run. (Go's `randomizeScheduler`.)
+    #[inline]
+    fn demotes(&self, pp: &Processor) -> bool {
+        // SAFETY: our caller holds the P.
+        cfg!(runnext_randomize) && unsafe { pp.own() }.random.below(2) == 0
     }
 
     /// S1 to S3 for a thread without a P. The caller keeps the runtime alive: once the G is in the

@@ -22,11 +22,6 @@ fn spinner(world: &World) {
     assert_eq!(world.machine(0, Some((0, true)), Poll::Short), End::Asleep);
 }
 
-/// M 1, which spins with P 1.
-fn other_spinner(world: &World) {
-    assert_eq!(world.machine(1, Some((1, true)), Poll::Short), End::Asleep);
-}
-
 #[test]
 fn a_submitter_and_the_last_spinner_do_not_miss_each_other() {
     static PATHS: Paths = Paths::new();
@@ -82,7 +77,13 @@ fn two_submitters_and_the_last_spinner_do_not_miss_each_other() {
 #[test]
 fn two_spinners_do_not_leave_a_g_to_each_other() {
     static PATHS: Paths = Paths::new();
-    let roles = [spinner, other_spinner, World::inject];
+    // The first to come is M 0 with P 0, the other M 1 with P 1.
+    let one_of_two: Role<World> = |world| {
+        let m = world.started.count();
+        world.started.note();
+        let _ = world.machine(m, Some((m, true)), Poll::Endless);
+    };
+    let roles = [one_of_two, one_of_two, World::inject];
     check(|| spinning(2, 2, &PATHS), &roles, |world| world.settle(1));
     PATHS.looked_again.expect("P3 sees the G");
     PATHS.ordered.expect("S3 sees the idle Ps");
@@ -145,8 +146,11 @@ fn the_owner_of_a_ring_makes_up_for_the_missing_fence_before_its_next_turn() {
         assert_eq!(world.idle.claim_spinning(), Some(1));
         world
     };
+    let other_spinner: Role<World> = |world| {
+        let _ = world.machine(1, Some((1, true)), Poll::Endless);
+    };
     let spawner: Role<World> = |world| (0..3).for_each(|_| world.push_local(0));
-    check(one_busy, &[spawner, other_spinner_once], |world| {
+    check(one_busy, &[spawner, other_spinner], |world| {
         // The poll that made the Gs has gone on for so long that M 1 is asleep or busy.
         let asleep = world.busy.count() == 0 && !world.is_ordered(1);
         MISSED.note_if(asleep);
@@ -160,10 +164,6 @@ fn the_owner_of_a_ring_makes_up_for_the_missing_fence_before_its_next_turn() {
         );
     });
     MISSED.expect("M 1 parks and is not woken by the pushes");
-
-    fn other_spinner_once(world: &World) {
-        let _ = world.machine(1, Some((1, true)), Poll::Endless);
-    }
 }
 
 #[test]

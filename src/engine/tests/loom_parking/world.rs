@@ -107,6 +107,8 @@ pub(super) struct World {
     orders: Vec<AtomicU32>,
     pub(super) fence: Fence,
     paths: &'static Paths,
+    /// How many Ms were started, in models that number them so.
+    pub(super) started: Seen,
     /// How many Gs were polled, and how many Ms are busy with one for ever.
     pub(super) ran: Seen,
     pub(super) busy: Seen,
@@ -123,6 +125,7 @@ impl World {
             orders: (0..ms).map(|_| AtomicU32::new(0)).collect(),
             fence: Fence::SeqCst,
             paths,
+            started: Seen::new(),
             ran: Seen::new(),
             busy: Seen::new(),
         }
