@@ -4,11 +4,12 @@
 //! see the rest. A P changes hands through [`Idle`](crate::engine::scheduler) or through an order
 //! to a machine, both of which release and acquire.
 
-use crate::engine::primitive::{AtomicU64, Ordering};
 use crate::engine::queue::{Ring, Runnext};
 use crate::engine::sys::Instant;
-use crate::engine::task::{IdBatch, Shard, Vtables};
+use crate::engine::task::{Id, IdBatch, RawG, Shard, Vtables};
 use crate::engine::util::CachePadded;
+use crate::engine::util::counter::Counter;
+use crate::engine::util::histogram::Histogram;
 use crate::engine::util::random::Random;
 use std::cell::Cell;
 
@@ -40,12 +41,29 @@ pub(crate) struct Own {
     pub(crate) turns: Cell<u32>,
     /// How many Gs came from runnext in this round.
     pub(crate) inherited: Cell<u32>,
+    /// Pushes until the next G is tracked.
+    pub(crate) untracked: Cell<u32>,
+    /// The G that is tracked, and since when it is ready.
+    pub(crate) tracked: Cell<Option<Tracked>>,
     /// Where thieves start.
     pub(crate) random: Random,
     /// When the holder last found work after having had none.
     pub(crate) busy_since: Cell<Option<Instant>>,
 }
 
+/// A G on its way from being made ready to running, for the histogram of scheduling latencies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tracked {
+    /// Where it is; by the time that it runs another G may be there.
+    pub(crate) gp: RawG,
+    /// Which one it is.
+    pub(crate) id: Id,
+    /// When it was made ready.
+    pub(crate) since: Instant,
+}
+
+// SAFETY: as for Sync; the pointer of a tracked G is only compared.
+unsafe impl Send for Processor {}
 // SAFETY: `own` is handed out only to the holder of the P, see `Processor::own`; every other field
 // is made for sharing.
 unsafe impl Sync for Processor {}
@@ -65,6 +83,8 @@ impl Processor {
                 tick: Cell::new(0),
                 turns: Cell::new(0),
                 inherited: Cell::new(0),
+                untracked: Cell::new(0),
+                tracked: Cell::new(None),
                 random: Random::new(seed.wrapping_add(id as u64)),
                 busy_since: Cell::new(None),
             }),
@@ -105,24 +125,6 @@ pub(crate) struct Stats {
     pub(crate) parks: Counter,
     pub(crate) noops: Counter,
     pub(crate) busy_nanos: Counter,
-}
-
-/// A number that one thread at a time adds to.
-#[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds to it: a plain load and store, since nobody else writes.
-    #[inline]
-    pub(crate) fn add(&self, n: u64) {
-        // Ordering: Relaxed, it is a statistic; the P's change of hands orders its writers.
-        self.0
-            .store(self.0.load(Ordering::Relaxed) + n, Ordering::Relaxed);
-    }
-
-    /// What it has come to.
-    #[inline]
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
+    /// How long some of the Gs were ready before they ran.
+    pub(crate) latency: Histogram,
 }

@@ -2,6 +2,8 @@
 
 use crate::engine::scheduler::Shared;
 use crate::engine::scheduler::Stats;
+use crate::engine::util::histogram;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -125,6 +127,30 @@ impl RuntimeMetrics {
     #[track_caller]
     pub fn worker_total_busy_duration(&self, worker: usize) -> Duration {
         Duration::from_nanos(self.stats(worker).busy_nanos.get())
+    }
+
+    /// How many buckets the histogram of scheduling latencies has.
+    pub fn schedule_latency_histogram_num_buckets(&self) -> usize {
+        histogram::BUCKETS
+    }
+
+    /// Which latencies are counted in `bucket`: from the start of the range, and below its end.
+    ///
+    /// # Panics
+    /// If `bucket` is not below
+    /// [`schedule_latency_histogram_num_buckets`](Self::schedule_latency_histogram_num_buckets).
+    pub fn schedule_latency_histogram_bucket_range(&self, bucket: usize) -> Range<Duration> {
+        histogram::range(bucket)
+    }
+
+    /// How many of the tasks that were measured waited for a time within the range of `bucket`,
+    /// from being made ready on `worker` to running there. One task in 64 is measured.
+    ///
+    /// # Panics
+    /// If there is no such worker or bucket.
+    #[track_caller]
+    pub fn schedule_latency_histogram_bucket_count(&self, worker: usize, bucket: usize) -> u64 {
+        self.stats(worker).latency.count(bucket)
     }
 
     #[track_caller]

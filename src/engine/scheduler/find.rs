@@ -95,6 +95,8 @@ impl Shared {
     #[inline]
     fn execute(&self, pp: &Processor, gp: RawG) {
         pp.stats.polls.add(1);
+        // SAFETY: our caller holds it.
+        Shared::end_of_wait(pp, unsafe { pp.own() }, gp);
         current::refill_budget();
         // SAFETY: an entry of a queue is the right to run one G, and we took it out.
         unsafe { Gp::from_raw(gp) }.run();

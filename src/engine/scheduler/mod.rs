@@ -52,6 +52,7 @@ mod schedule;
 mod shutdown;
 mod steal;
 mod threads;
+mod track;
 mod wake;
 
 pub(crate) use crate::engine::current::EnteredBox as Entered;

@@ -153,6 +153,8 @@ impl Shared {
     #[inline]
     pub(super) fn push_local(&self, pp: &Processor, gp: RawG, yielded: bool) {
         pp.stats.local_schedules.add(1);
+        // SAFETY: we hold the P.
+        Shared::track(unsafe { pp.own() }, gp);
         let pushed = if yielded || self.demotes(pp) {
             Some(gp)
         } else {

@@ -13,4 +13,6 @@ mod loom_ring;
 #[cfg(loom)]
 mod loom_runnext;
 #[cfg(loom)]
+mod loom_task;
+#[cfg(loom)]
 mod model;

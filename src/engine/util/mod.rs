@@ -1,6 +1,10 @@
 //! Small things without a home of their own: random numbers, and catching the user's panics.
 
 #[cfg(not(loom))]
+pub(crate) mod counter;
+#[cfg(not(loom))]
+pub(crate) mod histogram;
+#[cfg(not(loom))]
 pub(crate) mod panics;
 pub(crate) mod random;
 #[cfg(not(loom))]

@@ -1,0 +1,170 @@
+//! Waiting costs nothing: the threads of a runtime that has nothing to do sleep, and stay asleep.
+#![cfg(target_os = "linux")]
+
+mod common;
+
+use common::{Gate, current_thread};
+use runnext::runtime::{Builder, Runtime};
+use runnext::sync::oneshot;
+use runnext::task::{block_in_place, spawn_blocking, yield_now};
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::Duration;
+
+/// How long nothing may happen.
+const WINDOW: Duration = Duration::from_millis(300);
+
+/// Of each thread with this name: whether it sleeps, and how often it gave up or lost its CPU.
+fn threads(name: &str) -> BTreeMap<String, (bool, String, String)> {
+    let read = |thread: &std::path::Path, file| std::fs::read_to_string(thread.join(file));
+    let mut threads = BTreeMap::new();
+    for thread in std::fs::read_dir("/proc/self/task").unwrap() {
+        let thread = thread.unwrap().path();
+        // One that ends meanwhile has no files any more.
+        let (Ok(comm), Ok(status)) = (read(&thread, "comm"), read(&thread, "status")) else {
+            continue;
+        };
+        if comm.trim() != name {
+            continue;
+        }
+        let field = |key: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(key));
+            line.expect("a field of the status").trim().to_owned()
+        };
+        let asleep = field("State:").starts_with('S');
+        let switches = (
+            field("voluntary_ctxt_switches:"),
+            field("nonvoluntary_ctxt_switches:"),
+        );
+        threads.insert(
+            thread.display().to_string(),
+            (asleep, switches.0, switches.1),
+        );
+    }
+    threads
+}
+
+/// Waits until all threads with this name, which are at most `most`, have slept through a window,
+/// then asserts that they sleep through another.
+#[track_caller]
+fn assert_idle(name: &str, most: usize) {
+    loop {
+        let before = threads(name);
+        thread::sleep(WINDOW);
+        let asleep = before.values().all(|thread| thread.0);
+        // Those that there are too many of end on their own account.
+        if (1..=most).contains(&before.len()) && asleep && threads(name) == before {
+            break;
+        }
+    }
+    let before = threads(name);
+    thread::sleep(WINDOW);
+    assert_eq!(threads(name), before, "a thread woke up without a reason");
+}
+
+fn runtime(name: &str, builder: &mut Builder) -> Runtime {
+    builder.thread_name(name).thread_keep_alive(Duration::ZERO);
+    builder.build().unwrap()
+}
+
+/// Makes all kinds of threads work.
+async fn work() {
+    let tasks: Vec<_> = (0..200)
+        .map(|n| {
+            runnext::spawn(async move {
+                for _ in 0..n % 10 {
+                    yield_now().await;
+                }
+                if n % 20 == 0 {
+                    spawn_blocking(|| ()).await.unwrap();
+                }
+                n
+            })
+        })
+        .collect();
+    for (n, task) in tasks.into_iter().enumerate() {
+        assert_eq!(task.await.unwrap(), n);
+    }
+}
+
+#[test]
+fn threads_of_a_runtime_sleep() {
+    for workers in [1, 2, 4] {
+        let mut builder = Builder::new_multi_thread();
+        let rt = runtime("sleeps", builder.worker_threads(workers));
+        // Twice, since what was put to sleep has to wake up, and sleep again.
+        for _ in 0..2 {
+            // From outside, so that threads are needed; and with processors handed over.
+            let task = rt.spawn(async {
+                work().await;
+                block_in_place(|| ());
+            });
+            current_thread().block_on(task).unwrap();
+            rt.block_on(work());
+            assert_idle("sleeps", workers);
+        }
+    }
+}
+
+#[test]
+fn tasks_that_wait_do_not_keep_them_awake() {
+    let mut builder = Builder::new_multi_thread();
+    let rt = runtime("tasks-wait", builder.worker_threads(2));
+    let senders: Vec<_> = (0..1_000)
+        .map(|_| {
+            let (sender, receiver) = oneshot::channel::<()>();
+            rt.spawn(receiver);
+            sender
+        })
+        .collect();
+    current_thread().block_on(rt.spawn(async {})).unwrap();
+    assert_idle("tasks-wait", 2);
+    drop(senders);
+}
+
+#[test]
+fn a_thread_in_block_on_sleeps() {
+    for (name, builder) in [
+        ("root-alone", &mut Builder::new_current_thread()),
+        (
+            "root-of-many",
+            Builder::new_multi_thread().worker_threads(2),
+        ),
+    ] {
+        let rt = runtime("other", builder);
+        let (tell, told) = oneshot::channel();
+        thread::scope(|scope| {
+            let root = thread::Builder::new().name(name.to_owned());
+            let root = root.spawn_scoped(scope, || {
+                rt.block_on(async {
+                    work().await;
+                    told.await.unwrap()
+                })
+            });
+            assert_idle(name, 1);
+            tell.send(7).unwrap();
+            assert_eq!(root.unwrap().join().unwrap(), 7);
+        });
+    }
+}
+
+#[test]
+fn closures_that_block_do_not_keep_the_others_awake() {
+    let mut builder = Builder::new_multi_thread();
+    let rt = runtime("closures", builder.worker_threads(2));
+    let gate = Gate::new();
+    let _opens = common::OpensOnDrop(gate.clone());
+    let closures: Vec<_> = (0..4)
+        .map(|_| {
+            let gate = gate.clone();
+            rt.spawn_blocking(move || gate.wait())
+        })
+        .collect();
+    rt.block_on(work());
+    // The four, and as many as there are processors.
+    assert_idle("closures", 6);
+    gate.open();
+    for closure in closures {
+        rt.block_on(closure).unwrap();
+    }
+}
