@@ -7,7 +7,7 @@
 use crate::engine::current::{self, LocalScope, Turn};
 use crate::engine::primitive::{Arc, AtomicBool, Condvar, Mutex, Ordering, UnsafeCell, lock};
 use crate::engine::task::{Birth, G, Gp, RawG, RawJoin, Schedule, Shard, abort_cell, create};
-use crate::engine::util::wakers::guarded;
+use crate::engine::util::panics::{caught, discard, drop_quietly};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Weak;
@@ -85,7 +85,7 @@ impl Local {
         assert!(self.is_here(), "a `LocalSet` was used on another thread");
         // SAFETY: the set finishes its Gs before it is gone, on this thread, which alone runs them;
         // the future is 'static.
-        let (gp, join) = unsafe { create(future, birth, std::ptr::from_ref(self), None) };
+        let (gp, join) = unsafe { create(future, birth, std::ptr::from_ref(self)) };
         // Ordering: Relaxed, only this thread uses it.
         if self.closed.load(Ordering::Relaxed) {
             join.abort();
@@ -102,7 +102,7 @@ impl Local {
 
     /// Notes whom to wake when a G of the set is ready.
     pub(crate) fn register(&self, waker: &Waker) {
-        let mut slot = lock(&self.waker);
+        let slot = lock(&self.waker);
         if let Some(old) = &*slot
             && old.will_wake(waker)
         {
@@ -110,15 +110,9 @@ impl Local {
         }
         drop(slot);
         // Cloned and dropped outside of the lock, since both are code of others.
-        let waker = if current::is_own_waker(waker) {
-            waker.clone()
-        } else {
-            guarded(waker)
-        };
-        slot = lock(&self.waker);
-        let before = slot.replace(waker);
-        drop(slot);
-        drop(before);
+        let waker = waker.clone();
+        let before = lock(&self.waker).replace(waker);
+        drop_quietly(before);
     }
 
     /// Runs some of the Gs that are ready; whether there may be more.
@@ -170,6 +164,7 @@ impl Local {
                 });
             }
             if !alive {
+                drop_quietly(lock(&self.waker).take());
                 return;
             }
             while let Some(gp) = self.next() {
@@ -199,9 +194,13 @@ impl Local {
     }
 
     fn wake_poller(&self) {
-        let waker = lock(&self.waker).clone();
-        if let Some(waker) = waker {
-            waker.wake();
+        // Taken: a poller that was woken once will poll, and register again.
+        let waker = lock(&self.waker).take();
+        if let Some(waker) = waker
+            && let Err(payload) = caught(|| waker.wake())
+        {
+            // It is whoever's waker, and we may be in the middle of ending a G.
+            discard(payload);
         }
     }
 }

@@ -32,6 +32,17 @@
 //! through a small trait of its own: `Schedule` for a G that became ready, `Overflow` for a ring
 //! that is full.
 //!
+//! # What measuring decided
+//!
+//! | decision | instead of | because |
+//! |---|---|---|
+//! | a cell of our own, `task/` | `async-task`, whose cell this engine had first | to spawn a task and await it took 103 ns and takes 63, and the cell of a small future 120 bytes and takes 96 |
+//! | a thief leaves a ring alone that has fewer than 64 Gs and is moving, `scheduler/steal.rs` | stealing whatever is there | a thief that takes one G at a time from under an owner which is spawning makes each spawn ten times as slow |
+//! | an M spins for up to 50 µs if that would have paid the last time, `machine/patience.rs` | a fixed number of rounds | the waker is in its system call for as long as a short spell lasts, and wakes the same M again and again |
+//! | one G in 64 is tracked for the latency histogram, `scheduler/track.rs` | one in 8, as in Go | two looks at the clock each would be a tenth of a spawn |
+//! | runnext is an atomic slot that is swapped, `queue/runnext.rs` | a lock biased by `membarrier` | it saves nothing where nobody contends |
+//! | at most 16 of 61 turns come from runnext, `scheduler/find.rs` | 16 in a row | a task that joins a thousand others is polled after each of them otherwise |
+//!
 //! # The words
 //!
 //! | name | meaning |
@@ -59,7 +70,6 @@ pub(crate) mod queue;
 pub(crate) mod scheduler;
 #[cfg(not(loom))]
 pub(crate) mod sys;
-#[cfg(not(loom))]
 pub(crate) mod task;
 pub(crate) mod util;
 

@@ -6,7 +6,7 @@
 
 use crate::engine::queue::{Ring, Runnext};
 use crate::engine::sys::Instant;
-use crate::engine::task::{Id, IdBatch, RawG, Shard, Vtables};
+use crate::engine::task::{Id, IdBatch, RawG, Shard};
 use crate::engine::util::CachePadded;
 use crate::engine::util::counter::Counter;
 use crate::engine::util::histogram::Histogram;
@@ -31,8 +31,6 @@ pub(crate) struct Processor {
 /// What only the holder of the P touches.
 #[derive(Debug)]
 pub(crate) struct Own {
-    /// What the wakers of the futures spawned here look like.
-    pub(crate) vtables: Vtables,
     /// Ids for the next spawns.
     pub(crate) ids: IdBatch,
     /// Turns since the global queue was looked at first.
@@ -78,7 +76,6 @@ impl Processor {
             ring: Ring::new(),
             shard: CachePadded::new(Shard::new(number)),
             own: CachePadded::new(Own {
-                vtables: Vtables::default(),
                 ids: IdBatch::default(),
                 tick: Cell::new(0),
                 turns: Cell::new(0),

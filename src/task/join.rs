@@ -1,7 +1,6 @@
 //! Handles of tasks.
 
 use super::{Id, JoinError};
-use crate::engine::current;
 use crate::engine::task::{AbortRef, RawJoin};
 use std::fmt;
 use std::future::Future;
@@ -73,8 +72,7 @@ impl<T> Future for JoinHandle<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let coop = std::task::ready!(super::coop::poll_proceed(cx));
-        let own = current::is_own_waker(cx.waker());
-        let result = std::task::ready!(self.raw.poll(cx, own));
+        let result = std::task::ready!(self.raw.poll(cx));
         coop.made_progress();
         let id = self.id();
         Poll::Ready(result.map_err(|fault| JoinError::new(id, fault)))

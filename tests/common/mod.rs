@@ -211,3 +211,16 @@ impl Random {
         (self.0 >> 11) % bound
     }
 }
+
+/// A number from the environment.
+pub(crate) fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| {
+        let number = text.replace('_', "").parse();
+        number.unwrap_or_else(|_| panic!("{name} should be a number, and is {text:?}"))
+    })
+}
+
+/// How much a stress test is to do: about so many tasks, or wake-ups.
+pub(crate) fn stress() -> usize {
+    usize::try_from(setting("RUNNEXT_STRESS", 200_000)).unwrap()
+}

@@ -19,7 +19,6 @@ use std::any::Any;
 use std::cell::Cell;
 
 use std::ptr;
-use std::task::{RawWakerVTable, Waker};
 
 /// How many operations a poll may make before leaf futures tell it to yield.
 pub(crate) const BUDGET: u8 = 128;
@@ -44,21 +43,12 @@ struct Thread {
     running: Cell<*const Context>,
     /// The G whose future is being polled or dropped, or null.
     curg: Cell<*const G>,
-    /// Data and vtable of the root waker while a root future is polled.
-    root_waker: Cell<Option<RawParts>>,
     role: Cell<Role>,
     budget: Cell<Option<u8>>,
     /// The current `LocalSet`, or null: the only owner of its box.
     local: Cell<*mut Set>,
     /// Its number, or 0 if it has none yet.
     number: Cell<usize>,
-}
-
-/// What makes a waker that one and no other.
-type RawParts = (*const (), *const RawWakerVTable);
-
-fn parts(waker: &Waker) -> RawParts {
-    (waker.data(), waker.vtable())
 }
 
 /// A `LocalSet`, of a type that lives above this layer.
@@ -71,7 +61,6 @@ thread_local! {
             context: Cell::new(ptr::null()),
             running: Cell::new(ptr::null()),
             curg: Cell::new(ptr::null()),
-            root_waker: Cell::new(None),
             role: Cell::new(Role::Plain),
             budget: Cell::new(None),
             local: Cell::new(ptr::null_mut()),
@@ -214,7 +203,6 @@ pub(crate) struct Entered<'a> {
     context: &'a Context,
     running: *const Context,
     curg: *const G,
-    root_waker: Option<RawParts>,
     role: Role,
     budget: Option<u8>,
 }
@@ -230,7 +218,6 @@ impl<'a> Entered<'a> {
                 context,
                 running: t.running.replace(context),
                 curg: t.curg.replace(ptr::null()),
-                root_waker: t.root_waker.replace(None),
                 role: t.role.replace(role),
                 budget: t.budget.replace(None),
             }
@@ -245,7 +232,6 @@ impl Drop for Entered<'_> {
             t.context.set(self.context.below.get());
             t.running.set(self.running);
             t.curg.set(self.curg);
-            t.root_waker.set(self.root_waker);
             t.role.set(self.role);
             t.budget.set(self.budget);
         });
@@ -392,11 +378,6 @@ pub(crate) fn set_role(role: Role) -> Role {
     THREAD.with(|t| t.role.replace(role))
 }
 
-/// Marks the waker with which a root future is polled.
-pub(crate) fn set_root_waker(waker: &Waker) {
-    THREAD.with(|t| t.root_waker.set(Some(parts(waker))));
-}
-
 /// Gives the next poll a full budget.
 #[inline]
 pub(crate) fn refill_budget() {
@@ -417,16 +398,4 @@ pub(crate) fn set_budget(budget: Option<u8>) {
             t.budget.set(budget);
         }
     });
-}
-
-/// Whether `waker` is one of the runtime: of the current G, or of the root future.
-#[inline]
-pub(crate) fn is_own_waker(waker: &Waker) -> bool {
-    THREAD.with(|t| {
-        // SAFETY: as in `with_g`.
-        match unsafe { t.curg.get().as_ref() } {
-            Some(gp) => gp.is_its_waker(waker),
-            None => t.root_waker.get() == Some(parts(waker)),
-        }
-    })
 }

@@ -118,7 +118,7 @@ impl Shared {
         });
         // SAFETY: the home of closures is only used while they are alive, and the shutdown runs or
         // cancels them all; the closure is Send and 'static.
-        let (gp, join) = unsafe { create(body, birth, std::ptr::from_ref(&self.blocking), None) };
+        let (gp, join) = unsafe { create(body, birth, std::ptr::from_ref(&self.blocking)) };
         self.submit(gp)?;
         Ok(join)
     }

@@ -68,7 +68,7 @@ use crate::engine::idle::Idle;
 use crate::engine::primitive::{Arc, AtomicU64, Mutex, Ordering};
 use crate::engine::processor::Processor;
 use crate::engine::queue::Global;
-use crate::engine::task::{IdBatch, Shard, Vtables};
+use crate::engine::task::{IdBatch, Shard};
 use crate::engine::util::CachePadded;
 use std::sync::Weak;
 use std::time::Duration;
@@ -147,7 +147,6 @@ struct Desk {
     /// No more Gs are accepted.
     closed: bool,
     ids: IdBatch,
-    vtables: Vtables,
 }
 
 impl Shared {

@@ -19,7 +19,6 @@ impl Shared {
         let context = Context::new(self.home());
         let _entered = Entered::new(&context, Role::Running);
         let waker = Waker::from(m.clone());
-        current::set_root_waker(&waker);
         let mut cx = std::task::Context::from_waker(&waker);
         // Declared before the future, so that the P is given back after the future was dropped,
         // and also if it panics.

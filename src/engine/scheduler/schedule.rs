@@ -83,7 +83,7 @@ impl Shared {
         let birth = spawn.birth(own.ids.next());
         let home = std::ptr::from_ref(self);
         // SAFETY: the runtime outlives its Gs, see `shutdown.rs`; the future is Send and 'static.
-        let (gp, join) = unsafe { create(future, birth, home, Some(&own.vtables)) };
+        let (gp, join) = unsafe { create(future, birth, home) };
         // SAFETY: we hold the P and so own its shard; the G is new.
         unsafe { pp.shard.add(gp, join.gp().place()) };
         self.push_local(pp, gp, false);
@@ -120,7 +120,7 @@ impl Shared {
             let birth = spawn.birth(desk.ids.next());
             let home = std::ptr::from_ref(self);
             // SAFETY: as in `spawn`.
-            let (gp, join) = unsafe { create(future, birth, home, Some(&desk.vtables)) };
+            let (gp, join) = unsafe { create(future, birth, home) };
             if !desk.closed {
                 // SAFETY: we hold the lock and so own the shard; the G is new.
                 unsafe { foreign.shard.add(gp, join.gp().place()) };

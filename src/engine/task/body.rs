@@ -1,154 +1,25 @@
-//! The body of a G: the user's future, wrapped so that nothing it does gets out.
+//! Making a G, and running it.
 //!
-//! The wrapper makes it the current G while its code runs, turns panics and aborts into a
-//! [`Fault`], drops the future as soon as it is done, and strikes the G off the registry. No
-//! panic of the future, of its destructor, of its output's destructor or of a panic's payload
-//! reaches async-task, which would end the process.
+//! Nothing that the user's code does gets out of here: panics of the future, of its destructor, of
+//! its output's destructor, of a panic's payload and of the joiner's waker end in
+//! [`run`](super::Gp::run). The future is dropped as soon as it is done, while the G is the current one.
 
+use super::cell::{Cell, free, header, output};
 use super::join::RawJoin;
-use super::{Birth, Fault, G, Gp, RawG, Schedule, Status, Vtables};
-use crate::engine::util::panics::{caught, drop_quietly};
-use async_task::{ScheduleInfo, WithInfo};
-use pin_project::{pin_project, pinned_drop};
-use std::any::TypeId;
+use super::joiner::Completed;
+use super::state::{Begun, Released, Waiting};
+use super::waker::schedule_as;
+use super::{Birth, Fault, G, Schedule, Status};
+use crate::engine::util::RawG;
+use crate::engine::util::panics::{caught, discard, drop_quietly};
 use std::future::Future;
-use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::pin::Pin;
-use std::ptr::NonNull;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
-/// What a finished G leaves for its join handle.
-///
-/// It may be dropped by whoever comes last, in places that must not panic.
-pub(crate) struct Outcome<T>(ManuallyDrop<Result<T, Fault>>);
-
-impl<T> Outcome<T> {
-    fn new(result: Result<T, Fault>) -> Outcome<T> {
-        Outcome(ManuallyDrop::new(result))
-    }
-
-    /// The result itself.
-    pub(crate) fn into_result(self) -> Result<T, Fault> {
-        let mut this = ManuallyDrop::new(self);
-        // SAFETY: `this` is neither used nor dropped after this.
-        unsafe { ManuallyDrop::take(&mut this.0) }
-    }
-}
-
-impl<T> Drop for Outcome<T> {
-    fn drop(&mut self) {
-        // SAFETY: `into_result` does not let `drop` run, so the value is still there.
-        drop_quietly(unsafe { ManuallyDrop::take(&mut self.0) });
-    }
-}
-
-/// The future of a G, as async-task sees it.
-#[pin_project(PinnedDrop)]
-struct Body<F, S: Schedule> {
-    /// The header in the same cell.
-    gp: NonNull<G>,
-    /// `None` once the G is dead.
-    #[pin]
-    future: Option<F>,
-    /// Whether the G holds a reference to its cell: from the first time that it waits.
-    kept: bool,
-    home: PhantomData<fn() -> S>,
-}
-
-// SAFETY: the pointer leads to the header of the cell that holds this body, which is Sync; so the
-// body may be sent wherever the future may.
-unsafe impl<F: Send, S: Schedule> Send for Body<F, S> {}
-
-/// Drops the future, and does what is due when a G is dead. The panic of its destructor, if any.
-///
-/// # Safety
-/// `future` is the future, still there, of the body in the cell of `gp`, whose home is an `S`, and
-/// `kept` is what that body says; the cell is being run or dropped by the caller.
-unsafe fn finish<F, S: Schedule>(
-    gp: &G,
-    mut future: Pin<&mut Option<F>>,
-    kept: bool,
-) -> Result<(), Fault> {
-    debug_assert!(future.is_some());
-    // An assignment puts the new value in place even if the old one panics while it is dropped.
-    let dropped = caught(|| future.set(None));
-    gp.set_status(Status::Dead);
-    // SAFETY: `home` is the pointer given to `create::<_, S>`, valid as the future was there until
-    // now; once, for the same reason.
-    unsafe { S::retire(gp.home().cast(), gp) };
-    if kept {
-        // SAFETY: once, as above; the cell is alive, as our caller holds a reference to run it.
-        unsafe { gp.release() };
-    }
-    dropped.map_err(Fault::panic)
-}
-
-impl<F: Future, S: Schedule> Future for Body<F, S> {
-    type Output = Outcome<F::Output>;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        // SAFETY: the header lives as long as the cell, and so at least as long as the body.
-        let gp = unsafe { this.gp.as_ref() };
-        let _turn = S::enter(gp);
-        if gp.abort_asked() {
-            // SAFETY: async-task does not poll after Ready, so the future is there; we run it.
-            let finished = unsafe { finish::<F, S>(gp, this.future, *this.kept) };
-            let fault = finished.err().unwrap_or_else(Fault::cancelled);
-            return Poll::Ready(Outcome::new(Err(fault)));
-        }
-        gp.set_status(Status::Running);
-        let future = this.future.as_mut().as_pin_mut();
-        let future = future.expect("async-task does not poll after Ready");
-        let result = match caught(|| future.poll(cx)) {
-            Ok(Poll::Pending) => {
-                gp.set_status(Status::Waiting);
-                if !std::mem::replace(this.kept, true) {
-                    // SAFETY: the cell is alive: it is being run.
-                    unsafe { gp.keep() };
-                }
-                return Poll::Pending;
-            }
-            Ok(Poll::Ready(output)) => Ok(output),
-            Err(payload) => Err(Fault::panic(payload)),
-        };
-        // A panic in the destructor of a future that has an output: the output stands, as in
-        // tokio. The panic itself was reported by the hook.
-        // SAFETY: it was there a moment ago; we run it.
-        if let Err(panic) = unsafe { finish::<F, S>(gp, this.future, *this.kept) } {
-            drop_quietly(panic);
-        }
-        Poll::Ready(Outcome::new(result))
-    }
-}
-
-#[pinned_drop]
-impl<F, S: Schedule> PinnedDrop for Body<F, S> {
-    fn drop(self: Pin<&mut Self>) {
-        let this = self.project();
-        if this.future.is_some() {
-            // SAFETY: the header lives as long as the cell, and so at least as long as the body.
-            let gp = unsafe { this.gp.as_ref() };
-            let _turn = S::enter(gp);
-            // SAFETY: it is there; async-task is dropping it.
-            if let Err(panic) = unsafe { finish::<F, S>(gp, this.future, *this.kept) } {
-                drop_quietly(panic);
-            }
-        }
-    }
-}
-
-/// What async-task calls when a G has become ready. No captures, so it takes no room in the cell.
-fn schedule<S: Schedule>(gp: Gp, info: ScheduleInfo) {
-    let header = gp.metadata();
-    header.set_status(Status::Runnable);
-    let home = header.home().cast::<S>();
-    // SAFETY: `home` is the pointer given to `create::<_, S>`; a G that is scheduled is not
-    // finished.
-    unsafe { S::schedule(home, gp.into_raw(), info.woken_while_running) }
-}
+/// From which size on a future is in a box of its own: moving it there costs less than to have one
+/// cell of that size, and most of the memory is free again when the future has ended. A guess.
+const BOXED: usize = 16 * 1024;
 
 /// Makes a G of `future`: the right to run it, and the handle that waits for it.
 ///
@@ -163,41 +34,139 @@ pub(crate) unsafe fn create<F, S>(
     future: F,
     birth: Birth,
     home: *const S,
-    vtables: Option<&Vtables>,
 ) -> (RawG, RawJoin<F::Output>)
 where
     F: Future + 'static,
     S: Schedule,
 {
-    let header = G::new(birth, home.cast());
-    let body = |gp: &G| Body::<F, S> {
-        gp: NonNull::from(gp),
-        future: Some(future),
-        kept: false,
-        home: PhantomData,
+    let gp = if size_of::<F>() > BOXED {
+        let header = G::new(birth, home.cast(), &Cell::<Pin<Box<F>>, S>::VTABLE);
+        Cell::<Pin<Box<F>>, S>::allocate(header, Box::pin(future))
+    } else {
+        let header = G::new(birth, home.cast(), &Cell::<F, S>::VTABLE);
+        Cell::<F, S>::allocate(header, future)
     };
-    let builder = async_task::Builder::new()
-        .metadata(header)
-        .propagate_panic(false);
-    // SAFETY: the schedule function is Send, Sync and 'static, being a function; the rest is what
-    // our caller promised.
-    let (gp, task) = unsafe { builder.spawn_unchecked(body, WithInfo(schedule::<S>)) };
-    let vtable = match vtables.and_then(|known| known.get(TypeId::of::<(F, S)>())) {
-        Some(vtable) => vtable,
-        None => {
-            let vtable = gp.waker().vtable();
-            if let Some(known) = vtables {
-                known.put(TypeId::of::<(F, S)>(), vtable);
+    // SAFETY: the word of a new G counts a handle, which is this.
+    (gp, unsafe { RawJoin::new(gp) })
+}
+
+/// Gives the G one turn.
+///
+/// # Safety
+/// The caller owns `gp`, which `create` made of an `F` for an `S`, and gives the ownership up.
+pub(super) unsafe fn run<F: Future, S: Schedule>(gp: RawG) {
+    // SAFETY: a G that somebody owns has not ended and is alive.
+    let g = unsafe { header(gp) };
+    // SAFETY: as our caller promised.
+    let future = unsafe { Cell::<F, S>::future(gp) };
+    let turn = S::enter(g);
+    let result = match g.state().begin() {
+        Begun::Abort => {
+            // SAFETY: the future is there until this; we own the G.
+            let dropped = unsafe { finish::<F, S>(g, future) };
+            Err(dropped.err().unwrap_or_else(Fault::cancelled))
+        }
+        Begun::Poll => {
+            g.set_status(Status::Running);
+            // SAFETY: it lives on the life reference, and is never dropped.
+            let waker = unsafe { Waker::new(gp.as_ptr(), g.vtable().waker) };
+            let waker = ManuallyDrop::new(waker);
+            // SAFETY: the future is in its cell until it is dropped there, and the owner alone
+            // touches it.
+            let pinned = unsafe { Pin::new_unchecked(&mut *future) };
+            let result = match caught(|| pinned.poll(&mut Context::from_waker(&waker))) {
+                Ok(Poll::Pending) => {
+                    g.set_status(Status::Waiting);
+                    drop(turn);
+                    match g.state().wait() {
+                        Waiting::Idle => {}
+                        // SAFETY: it is still ours.
+                        Waiting::Woken => unsafe { schedule_as::<S>(gp, true) },
+                    }
+                    return;
+                }
+                Ok(Poll::Ready(output)) => Ok(output),
+                Err(payload) => Err(Fault::panic(payload)),
+            };
+            // A panic in the destructor of a future that has an output: the output stands, as in
+            // tokio. The panic itself was reported by the hook.
+            // SAFETY: it was there a moment ago; we own the G.
+            if let Err(panic) = unsafe { finish::<F, S>(g, future) } {
+                drop_quietly(panic);
             }
-            vtable
+            result
         }
     };
-    let header = NonNull::from(gp.metadata());
-    let gp = gp.into_raw();
-    // SAFETY: the cell is alive, and not shared yet.
-    let header = unsafe { header.as_ref() };
-    header.settle(gp, vtable);
-    // SAFETY: the header is that of the task's cell.
-    let join = unsafe { RawJoin::new(task.fallible(), header) };
-    (gp, join)
+    drop(turn);
+    // SAFETY: we own the G, whose future is gone.
+    unsafe { end(gp, result) }
+}
+
+/// Drops the future, and does what is due when a G is dead. The panic of its destructor, if any.
+///
+/// # Safety
+/// The caller owns `gp`, whose home is an `S` and whose `future` is there, and is gone after this.
+#[inline]
+unsafe fn finish<F, S: Schedule>(gp: &G, future: *mut F) -> Result<(), Fault> {
+    let dropped = if std::mem::needs_drop::<F>() {
+        // SAFETY: as our caller promised. What panics while it is dropped counts as dropped.
+        caught(|| unsafe { future.drop_in_place() })
+    } else {
+        Ok(())
+    };
+    gp.set_status(Status::Dead);
+    // SAFETY: `home` is the pointer given to `create::<_, S>`, valid as the G has not ended; once,
+    // as the future was there.
+    unsafe { S::retire(gp.home().cast(), gp) };
+    dropped.map_err(Fault::panic)
+}
+
+/// Ends a G: its result goes to the handle, if there is one.
+///
+/// # Safety
+/// The caller owns `gp`, whose future is gone, and whose output is a `T`.
+#[inline]
+unsafe fn end<T>(gp: RawG, result: Result<T, Fault>) {
+    // SAFETY: the life reference is there until one of the calls below gives it up, and `g` is not
+    // used after it.
+    let g = unsafe { header(gp) };
+    if !g.state().load().is_joined() {
+        // SAFETY: as our caller promised.
+        return unsafe { end_detached(gp, result) };
+    }
+    // SAFETY: the stage is empty, and the owner's.
+    unsafe { output::<T>(gp).write(result) };
+    // SAFETY: the slot and the word belong together; we own the G, whose output is in place.
+    match unsafe { g.joiner().complete(g.state()) } {
+        Completed::Quiet => {}
+        Completed::Wake(waker) => wake(waker),
+        Completed::WakeAndRelease(waker) => {
+            // SAFETY: the life reference was left to us, to give up like a waker's.
+            unsafe { super::waker::release(gp.as_ptr()) };
+            wake(waker);
+        }
+        // SAFETY: the output was put there above, and nobody but us will see it; the rest is as our
+        // caller promised.
+        Completed::Detached => unsafe { end_detached(gp, output::<T>(gp).read()) },
+    }
+}
+
+/// Ends a G without a handle.
+///
+/// # Safety
+/// As for `end`; and the handle is gone.
+unsafe fn end_detached<T>(gp: RawG, result: Result<T, Fault>) {
+    drop_quietly(result);
+    // SAFETY: the life reference is there until this.
+    if unsafe { header(gp) }.state().complete_detached() == Released::Last {
+        // SAFETY: it was the last; future and output are gone.
+        unsafe { free(gp) }
+    }
+}
+
+/// Wakes a joiner, whose waker may be anyone's.
+fn wake(waker: Waker) {
+    if let Err(payload) = caught(|| waker.wake()) {
+        discard(payload);
+    }
 }

@@ -1,13 +1,13 @@
 //! The header of a G: what is known of it besides its future.
 
-use super::RawG;
+use super::cell::Vtable;
+use super::joiner::Joiner;
 use super::registry::Place;
-use crate::engine::primitive::{Arc, AtomicPtr, AtomicU8, AtomicU64, Ordering};
+use super::state::State;
+use crate::engine::primitive::{Arc, AtomicU8, AtomicU64, Ordering};
 use std::cell::Cell;
-use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
 use std::panic::Location;
-use std::task::{RawWaker, RawWakerVTable, Waker};
 
 /// Identifies a G: unique among all Gs of all runtimes of the process, alive or dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -102,126 +102,64 @@ pub(crate) struct Birth {
     pub(crate) extras: Option<Arc<Extras>>,
 }
 
-/// The bit of `control` that says: abort.
-const ABORT: usize = 1;
-
-/// The header of a G, kept by async-task as the task's metadata.
+/// The header of a G, which its cell begins with.
 pub(crate) struct G {
+    state: State,
+    vtable: &'static Vtable,
+    joiner: Joiner,
+    /// Who queues it: the address given to `create`, of the type that `create` was called for.
+    home: *const (),
+    place: Place,
+    status: AtomicU8,
     id: Id,
     gopc: &'static Location<'static>,
     parent: Option<Id>,
     extras: Option<Arc<Extras>>,
-    /// Who queues it: the address given to `create`, of the type that `create` was called for.
-    home: *const (),
-    /// The address of the async-task cell that this header is part of.
-    cell: AtomicPtr<()>,
-    /// | bits | meaning |
-    /// |---|---|
-    /// | 0 | abort asked for |
-    /// | 1.. | address of the waker's vtable; its alignment leaves bit 0 free |
-    control: AtomicPtr<()>,
-    place: Place,
-    status: AtomicU8,
 }
 
 // SAFETY: `home` is only handed back to the `Schedule` functions of the type it came from, which
-// are callable from any thread; everything else in it is Send and Sync by itself.
+// are callable from any thread; everything else in it is Send and Sync by itself, the waker in
+// `joiner` too.
 unsafe impl Send for G {}
 // SAFETY: as above.
 unsafe impl Sync for G {}
 
 impl G {
     /// A header that is not in its cell yet.
-    pub(super) fn new(birth: Birth, home: *const ()) -> G {
+    #[inline]
+    pub(super) fn new(birth: Birth, home: *const (), vtable: &'static Vtable) -> G {
         G {
+            state: State::new(),
+            vtable,
+            joiner: Joiner::new(),
+            home,
+            place: Place::nowhere(),
+            status: AtomicU8::new(Status::Idle as u8),
             id: birth.id,
             gopc: birth.gopc,
             parent: birth.parent,
             extras: birth.extras,
-            home,
-            cell: AtomicPtr::default(),
-            control: AtomicPtr::default(),
-            place: Place::nowhere(),
-            status: AtomicU8::new(Status::Idle as u8),
         }
     }
 
-    /// Tells the header which cell it is in and what its wakers look like. Once, before the G is
-    /// shared.
     #[inline]
-    pub(super) fn settle(&self, cell: RawG, vtable: &'static RawWakerVTable) {
-        // Ordering: Relaxed here and in the readers: the G reaches other threads through a queue
-        // or a handle, whose release and acquire order these stores before everything there.
-        self.cell.store(cell.as_ptr(), Ordering::Relaxed);
-        let vtable = std::ptr::from_ref(vtable).cast_mut().cast();
-        self.control.store(vtable, Ordering::Relaxed);
+    pub(super) fn state(&self) -> &State {
+        &self.state
     }
 
-    /// Keeps a reference to the cell, for as long as the future lives: without it a G that nobody
-    /// can wake would be freed by async-task instead of waiting for the shutdown.
-    ///
-    /// # Safety
-    /// As for [`waker`](G::waker).
-    pub(super) unsafe fn keep(&self) {
-        // SAFETY: as our caller promised.
-        std::mem::forget(unsafe { self.waker() });
+    #[inline]
+    pub(super) fn joiner(&self) -> &Joiner {
+        &self.joiner
     }
 
-    /// Gives up the reference taken by [`keep`](G::keep).
-    ///
-    /// # Safety
-    /// Called once after `keep`, and another reference keeps the cell alive during the call.
-    pub(super) unsafe fn release(&self) {
-        // SAFETY: `keep` forgot exactly this waker.
-        drop(unsafe { Waker::from_raw(self.raw_waker()) });
+    #[inline]
+    pub(super) fn vtable(&self) -> &'static Vtable {
+        self.vtable
     }
 
-    fn raw_waker(&self) -> RawWaker {
-        let control = self.control.load(Ordering::Relaxed);
-        let vtable: *mut RawWakerVTable = control.map_addr(|a| a & !ABORT).cast();
-        // SAFETY: `settle` stored the address of a `&'static RawWakerVTable` before the G was
-        // shared, and later writes touch bit 0 only.
-        RawWaker::new(self.cell.load(Ordering::Relaxed), unsafe { &*vtable })
-    }
-
-    /// A waker of its own for this G.
-    ///
-    /// # Safety
-    /// Something keeps the cell alive during the call: a handle, a waker, or being run.
-    pub(super) unsafe fn waker(&self) -> Waker {
-        // SAFETY: the pair is the one that async-task made its own waker of; as ManuallyDrop it is
-        // a borrow, whose clone owns a reference.
-        let borrowed = ManuallyDrop::new(unsafe { Waker::from_raw(self.raw_waker()) });
-        Waker::clone(&borrowed)
-    }
-
-    /// Asks the G to end at its next poll, and makes sure that there is one.
-    ///
-    /// # Safety
-    /// As for [`waker`](G::waker).
-    pub(super) unsafe fn abort(&self) {
-        // Ordering: Release, so that the poll which sees the bit sees what the aborter did before.
-        // That a poll comes and sees it: wake_by_ref below is an exchange on the state word, and
-        // the poll that it leads to begins with another.
-        let before = self.control.fetch_or(ABORT, Ordering::Release);
-        if before.addr() & ABORT == 0 {
-            // SAFETY: as in `waker`.
-            let waker = ManuallyDrop::new(unsafe { Waker::from_raw(self.raw_waker()) });
-            waker.wake_by_ref();
-        }
-    }
-
-    /// Sets the abort bit alone, for a G whose next poll is certain.
+    /// Sets the abort bit alone, for a G whose next turn the caller is about to give it.
     pub(crate) fn ask_abort(&self) {
-        // Ordering: Release, as in `abort`.
-        self.control.fetch_or(ABORT, Ordering::Release);
-    }
-
-    /// Whether [`abort`](G::abort) was called.
-    #[inline]
-    pub(crate) fn abort_asked(&self) -> bool {
-        // Ordering: Acquire, partner of the Release in `abort`.
-        self.control.load(Ordering::Acquire).addr() & ABORT != 0
+        self.state.ask_abort();
     }
 
     /// Its id.
@@ -245,17 +183,6 @@ impl G {
     /// Its place in the list of living Gs.
     pub(crate) fn place(&self) -> &Place {
         &self.place
-    }
-
-    /// Whether `waker` is one of its wakers.
-    #[inline]
-    pub(crate) fn is_its_waker(&self, waker: &Waker) -> bool {
-        let vtable = self
-            .control
-            .load(Ordering::Relaxed)
-            .map_addr(|a| a & !ABORT);
-        self.cell.load(Ordering::Relaxed) == waker.data().cast_mut()
-            && vtable.cast_const().cast() == std::ptr::from_ref(waker.vtable())
     }
 
     /// What it is doing, as far as it was told.

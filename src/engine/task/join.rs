@@ -1,128 +1,153 @@
 //! What is left of a G for others: the join handle and the abort handle, without their public face.
 
-use super::body::Outcome;
-use super::{Fault, G, Gp, Id, RawG};
-use crate::engine::util::wakers::guarded;
-use async_task::FallibleTask;
-use std::future::Future;
-use std::mem::ManuallyDrop;
-use std::pin::Pin;
-use std::ptr::NonNull;
-use std::task::{Context, Poll, Waker};
+use super::cell::{free, header, output};
+use super::joiner::{Joined, Left};
+use super::state::{Released, Woken};
+use super::{Fault, G, Id};
+use crate::engine::util::RawG;
+use crate::engine::util::panics::drop_quietly;
+use std::marker::PhantomData;
+use std::task::{Context, Poll};
 
 /// The right to the outcome of a G.
 pub(crate) struct RawJoin<T> {
-    /// `None` only while being dropped.
-    task: Option<FallibleTask<Outcome<T>, G>>,
-    gp: NonNull<G>,
+    gp: RawG,
     taken: bool,
+    outcome: PhantomData<Result<T, Fault>>,
 }
 
-// SAFETY: the pointer leads to the header of the cell that `task` keeps alive, which is Send and
-// Sync; `FallibleTask` is Send where the output is.
+// SAFETY: the header that it leads to is Sync; the outcome it may take or drop on its thread.
 unsafe impl<T: Send> Send for RawJoin<T> {}
-// SAFETY: as above; through a shared reference only the header is reached.
+// SAFETY: through a shared reference only the header is reached.
 unsafe impl<T: Send> Sync for RawJoin<T> {}
+// The outcome is never pinned.
+impl<T> Unpin for RawJoin<T> {}
 
 impl<T> RawJoin<T> {
-    /// Wraps the handle that `create` gave, together with the G that it gave.
+    /// The handle of a new G.
     ///
     /// # Safety
-    /// `gp` is the header of the cell that `task` belongs to.
-    pub(crate) unsafe fn new(task: FallibleTask<Outcome<T>, G>, gp: &G) -> RawJoin<T> {
+    /// The state word of `gp` counts a handle that does not exist yet, and `T` is its output.
+    #[inline]
+    pub(super) unsafe fn new(gp: RawG) -> RawJoin<T> {
         RawJoin {
-            task: Some(task),
-            gp: NonNull::from(gp),
+            gp,
             taken: false,
+            outcome: PhantomData,
         }
     }
 
     /// The header.
+    #[inline]
     pub(crate) fn gp(&self) -> &G {
-        // SAFETY: `task` keeps the cell alive.
-        unsafe { self.gp.as_ref() }
+        // SAFETY: our reference keeps the cell alive.
+        unsafe { header(self.gp) }
     }
 
-    /// The outcome, once there is one; `own` tells whether the waker in `cx` is one of the
-    /// runtime's, which do not panic.
+    /// The outcome, once there is one. A panic of the waker's clone passes through.
     ///
     /// # Panics
     /// When the outcome was taken before.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, own: bool) -> Poll<Result<T, Fault>> {
+    #[inline]
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, Fault>> {
         assert!(!self.taken, "`JoinHandle` polled after completion");
-        let task = self.task.as_mut().expect("only dropping takes the task");
-        let polled = if own || task.is_finished() {
-            Pin::new(task).poll(cx)
-        } else {
-            let waker = guarded(cx.waker());
-            Pin::new(task).poll(&mut Context::from_waker(&waker))
-        };
-        polled.map(|outcome| {
-            self.taken = true;
-            // No outcome: the cell was closed without being run, which only the end of its home
-            // does.
-            outcome.map_or_else(|| Err(Fault::cancelled()), Outcome::into_result)
-        })
+        let gp = self.gp();
+        // SAFETY: slot and word belong together; we are the handle, and `&mut` keeps others out.
+        let joined = unsafe { gp.joiner().register(gp.state(), cx.waker(), drop_quietly) };
+        match joined {
+            Joined::Waiting => Poll::Pending,
+            Joined::Complete => {
+                self.taken = true;
+                // SAFETY: the word said that the output is there, and ours; we take it once.
+                Poll::Ready(unsafe { output::<T>(self.gp).read() })
+            }
+        }
     }
 
     /// Whether the G has ended.
     pub(crate) fn is_finished(&self) -> bool {
-        self.task.as_ref().is_some_and(FallibleTask::is_finished)
+        self.gp().state().load().is_complete()
     }
 
     /// Asks the G to end.
     pub(crate) fn abort(&self) {
-        // SAFETY: `task` keeps the cell alive.
-        unsafe { self.gp().abort() }
+        // SAFETY: our reference keeps the cell alive.
+        unsafe { abort_cell(self.gp) }
     }
 
     /// A handle that can only abort.
     pub(crate) fn abort_ref(&self) -> AbortRef {
-        AbortRef {
-            // SAFETY: `task` keeps the cell alive.
-            waker: unsafe { self.gp().waker() },
-        }
+        self.gp().state().retain();
+        AbortRef { gp: self.gp }
     }
 }
 
 impl<T> Drop for RawJoin<T> {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(task) = self.task.take() {
-            task.detach();
+        let gp = self.gp();
+        // SAFETY: slot and word belong together; we are the handle, and end with this.
+        match unsafe { gp.joiner().leave(gp.state()) } {
+            Left::Gone(None) => {}
+            Left::Gone(Some(waker)) => drop_quietly(waker),
+            Left::Complete => {
+                if !self.taken {
+                    // SAFETY: the word said that the output is there, and ours; it was not taken.
+                    drop_quietly(unsafe { output::<T>(self.gp).read() });
+                }
+                if self.gp().state().release_as_last() == Released::Last {
+                    // SAFETY: the last reference was ours; future and output are gone.
+                    unsafe { free(self.gp) }
+                }
+            }
         }
     }
 }
 
-/// The right to abort a G, whatever its output: one of its wakers, which leads to the cell.
-#[derive(Clone)]
+/// The right to abort a G, whatever its output.
 pub(crate) struct AbortRef {
-    waker: Waker,
+    gp: RawG,
 }
+
+// SAFETY: only the header is reached, which is Sync; and a cell may be freed by any thread.
+unsafe impl Send for AbortRef {}
+// SAFETY: as above.
+unsafe impl Sync for AbortRef {}
 
 impl AbortRef {
     /// Asks the G to end.
     pub(crate) fn abort(&self) {
-        // SAFETY: our waker keeps the cell alive.
-        self.with(|gp| unsafe { gp.abort() });
+        // SAFETY: our reference keeps the cell alive.
+        unsafe { abort_cell(self.gp) }
     }
 
     /// Its id.
     pub(crate) fn id(&self) -> Id {
-        self.with(G::id)
+        self.gp().id()
     }
 
-    /// Whether its future is gone.
+    /// Whether the G has ended.
     pub(crate) fn is_finished(&self) -> bool {
-        self.with(|gp| gp.status() == super::Status::Dead)
+        self.gp().state().load().is_complete()
     }
 
-    fn with<R>(&self, f: impl FnOnce(&G) -> R) -> R {
-        let cell = NonNull::new(self.waker.data().cast_mut()).expect("a waker of a G has its cell");
-        // SAFETY: the data of a waker of a G is the pointer of its cell, which is what a
-        // `Runnable` is made of. This one is only looked through and never dropped, so it takes no
-        // reference and no right; `waker` keeps the cell alive.
-        let gp = ManuallyDrop::new(unsafe { Gp::from_raw(cell) });
-        f(gp.metadata())
+    fn gp(&self) -> &G {
+        // SAFETY: our reference keeps the cell alive.
+        unsafe { header(self.gp) }
+    }
+}
+
+impl Clone for AbortRef {
+    fn clone(&self) -> AbortRef {
+        self.gp().state().retain();
+        AbortRef { gp: self.gp }
+    }
+}
+
+impl Drop for AbortRef {
+    fn drop(&mut self) {
+        // SAFETY: our reference ends with us; it counts as a waker's.
+        unsafe { super::waker::release(self.gp.as_ptr()) }
     }
 }
 
@@ -131,8 +156,12 @@ impl AbortRef {
 /// # Safety
 /// The cell is alive during the call.
 pub(crate) unsafe fn abort_cell(cell: RawG) {
-    // SAFETY: as in `AbortRef::with`, with our caller keeping the cell alive.
-    let gp = ManuallyDrop::new(unsafe { Gp::from_raw(cell) });
     // SAFETY: as our caller promised.
-    unsafe { gp.metadata().abort() }
+    let gp = unsafe { header(cell) };
+    match gp.state().abort() {
+        // SAFETY: the right to run it is ours.
+        Woken::Queue => unsafe { (gp.vtable().schedule)(cell) },
+        Woken::Nothing => {}
+        Woken::Last => unreachable!("no reference was given up"),
+    }
 }

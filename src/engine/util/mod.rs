@@ -7,8 +7,6 @@ pub(crate) mod histogram;
 #[cfg(not(loom))]
 pub(crate) mod panics;
 pub(crate) mod random;
-#[cfg(not(loom))]
-pub(crate) mod wakers;
 
 /// A G that is ready to run, as the queues hold it: the pointer of its `Runnable`.
 pub(crate) type RawG = std::ptr::NonNull<()>;

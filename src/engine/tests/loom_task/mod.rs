@@ -110,20 +110,13 @@ fn an_abort_beside_a_wake_up_ends_the_g_once() {
     CANCELLED.expect("the abort ends the G");
 }
 
-/// Polls the join handle with one waker and, like a task that has moved, with another. If it got
-/// nothing, it is woken by the last one.
-fn joiner(cell: &Cell) {
-    if cell.poll_join(0).is_pending() {
-        let _ = cell.poll_join(1);
-    }
-}
-
-/// The joiner has the outcome, or was woken and gets it now.
-fn expect_joined(cell: &Cell, outcome: Outcome) {
+/// The joiner, which was left with waker number `waker`, has the outcome, or was woken and gets it
+/// now.
+fn expect_joined(cell: &Cell, waker: usize, outcome: Outcome) {
     cell.run_all();
     if cell.joined.count() == 0 {
-        assert!(cell.is_woken(1), "the joiner sleeps on");
-        assert_eq!(cell.poll_join(1), Poll::Ready(outcome));
+        assert!(cell.is_woken(waker), "the joiner sleeps on");
+        assert_eq!(cell.poll_join(waker), Poll::Ready(outcome));
     }
     cell.detach();
     cell.settle();
@@ -134,10 +127,16 @@ fn a_joiner_beside_the_end_of_a_g_gets_its_output() {
     static AT_ONCE: Seen = Seen::new();
     static WOKEN: Seen = Seen::new();
     let ready = || Cell::fresh(Future::Ready);
+    // Like a task that has moved, it comes with another waker the second time.
+    let joiner: Role<Cell> = |cell| {
+        if cell.poll_join(0).is_pending() {
+            let _ = cell.poll_join(1);
+        }
+    };
     check(ready, &[Cell::run_all, joiner], |cell| {
         AT_ONCE.note_if(cell.joined.count() == 1);
         WOKEN.note_if(cell.joined.count() == 0);
-        expect_joined(cell, Outcome::Output);
+        expect_joined(cell, 1, Outcome::Output);
     });
     AT_ONCE.expect("the joiner comes to a G that has ended");
     WOKEN.expect("the joiner is woken");
@@ -146,10 +145,13 @@ fn a_joiner_beside_the_end_of_a_g_gets_its_output() {
 #[test]
 fn a_joiner_beside_an_abort_learns_of_it() {
     static WOKEN: Seen = Seen::new();
+    let joiner: Role<Cell> = |cell| {
+        let _ = cell.poll_join(0);
+    };
     let roles = [Cell::run_all, aborter, joiner];
     check(fresh_with_abort_handle, &roles, |cell| {
         WOKEN.note_if(cell.joined.count() == 0);
-        expect_joined(cell, Outcome::Cancelled);
+        expect_joined(cell, 0, Outcome::Cancelled);
     });
     WOKEN.expect("the joiner is woken");
 }

@@ -1,0 +1,226 @@
+//! A runtime that is just going to sleep, and threads that have something for it: hundreds of
+//! thousands of times, at every distance from the moment that counts. A wake-up that is lost is a
+//! test that hangs.
+//!
+//! `RUNNEXT_STRESS` sets how often, as in `stress.rs`.
+
+mod common;
+
+use common::{Random, current_thread, multi_thread, stress};
+use runnext::runtime::Runtime;
+use runnext::sync::{mpsc, oneshot};
+use runnext::task::{LocalSet, spawn_local};
+use std::future::{Future, poll_fn};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
+use std::thread;
+
+fn runtimes() -> [Runtime; 3] {
+    [current_thread(), multi_thread(1), multi_thread(2)]
+}
+
+/// Calls `touch` so many times, each once the one before was answered and some time has passed.
+fn hammer(times: usize, answers: &AtomicUsize, mut touch: impl FnMut()) {
+    let mut random = Random::new(7);
+    for n in 0..times {
+        wait_for(answers, n);
+        // From at once to long after it has gone to sleep, the short ones more often.
+        let most = 1 << (n % if n % 4 == 0 { 14 } else { 10 });
+        for _ in 0..random.below(most) {
+            std::hint::spin_loop();
+        }
+        touch();
+    }
+    wait_for(answers, times);
+}
+
+fn wait_for(answers: &AtomicUsize, n: usize) {
+    let mut spins = 0;
+    while answers.load(Ordering::Acquire) < n {
+        spins += 1;
+        if spins % 64 == 0 {
+            thread::yield_now();
+        }
+        std::hint::spin_loop();
+    }
+}
+
+/// What is woken, through the waker that it leaves here.
+#[derive(Default)]
+struct Target {
+    /// Polls after the first.
+    answers: AtomicUsize,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Target {
+    /// Ends with that many answers.
+    fn polled(self: &Arc<Self>, times: usize) -> impl Future<Output = ()> + Send + use<> {
+        let this = self.clone();
+        poll_fn(move |cx| {
+            let mut waker = this.waker.lock().unwrap();
+            if waker.is_none() {
+                *waker = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            let answers = this.answers.fetch_add(1, Ordering::Release) + 1;
+            if answers == times {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+    }
+
+    fn waker(&self) -> Waker {
+        loop {
+            if let Some(waker) = &*self.waker.lock().unwrap() {
+                return waker.clone();
+            }
+            thread::yield_now();
+        }
+    }
+
+    /// Wakes it that many times.
+    fn wake(&self, times: usize) {
+        let waker = self.waker();
+        hammer(times, &self.answers, || waker.wake_by_ref());
+    }
+}
+
+#[test]
+fn hears_a_thread_that_wakes_a_task() {
+    let times = stress() / 10;
+    for rt in runtimes() {
+        let target: Arc<Target> = Arc::default();
+        let task = rt.spawn(target.polled(times));
+        thread::scope(|scope| {
+            scope.spawn(|| target.wake(times));
+            rt.block_on(task).unwrap();
+        });
+    }
+}
+
+#[test]
+fn hears_a_thread_that_wakes_a_task_of_a_worker() {
+    let times = stress() / 10;
+    let [_, one, two] = runtimes();
+    for rt in [one, two] {
+        let target: Arc<Target> = Arc::default();
+        let task = rt.spawn(target.polled(times));
+        target.wake(times);
+        current_thread().block_on(task).unwrap();
+    }
+}
+
+#[test]
+fn hears_a_thread_that_wakes_the_root_future() {
+    let times = stress() / 10;
+    for rt in runtimes() {
+        let target: Arc<Target> = Arc::default();
+        let root = target.polled(times);
+        thread::scope(|scope| {
+            scope.spawn(|| target.wake(times));
+            rt.block_on(root);
+        });
+    }
+}
+
+#[test]
+fn hears_two_threads_that_wake_a_task_and_the_root_future() {
+    let times = stress() / 10;
+    for rt in runtimes() {
+        let targets: [Arc<Target>; 2] = Default::default();
+        let (task, root) = (rt.spawn(targets[0].polled(times)), targets[1].polled(times));
+        thread::scope(|scope| {
+            for target in &targets {
+                scope.spawn(|| target.wake(times));
+            }
+            rt.block_on(async {
+                root.await;
+                task.await.unwrap();
+            });
+        });
+    }
+}
+
+#[test]
+fn hears_a_thread_that_spawns_tasks() {
+    let times = stress() / 20;
+    let [_, one, two] = runtimes();
+    for rt in [one, two] {
+        let answers = Arc::new(AtomicUsize::new(0));
+        hammer(times, &answers, || {
+            let answers = answers.clone();
+            rt.spawn(async move { answers.fetch_add(1, Ordering::Release) });
+        });
+    }
+}
+
+#[test]
+fn hears_a_thread_that_spawns_closures() {
+    let times = stress() / 20;
+    for rt in runtimes() {
+        let answers = Arc::new(AtomicUsize::new(0));
+        hammer(times, &answers, || {
+            let answers = answers.clone();
+            rt.spawn_blocking(move || answers.fetch_add(1, Ordering::Release));
+        });
+    }
+}
+
+#[test]
+fn hears_a_thread_that_wakes_a_local_task() {
+    let times = stress() / 20;
+    for rt in runtimes() {
+        let target: Arc<Target> = Arc::default();
+        let polled = target.polled(times);
+        thread::scope(|scope| {
+            scope.spawn(|| target.wake(times));
+            LocalSet::new().block_on(&rt, async { spawn_local(polled).await.unwrap() });
+        });
+    }
+}
+
+#[test]
+fn passes_work_between_its_threads() {
+    // Each hop leaves one thread without work and has to reach another, or the same.
+    let times = stress() / 20;
+    for rt in runtimes() {
+        let (to_b, mut at_b) = mpsc::channel(1);
+        let (to_a, mut at_a) = mpsc::channel(1);
+        let echo = rt.spawn(async move {
+            while let Some(n) = at_b.recv().await {
+                let (reply, answer) = oneshot::channel();
+                runnext::spawn(async move { reply.send(n).unwrap() });
+                to_a.send(answer.await.unwrap()).await.unwrap();
+            }
+        });
+        rt.block_on(async {
+            for n in 0..times {
+                to_b.send(n).await.unwrap();
+                assert_eq!(at_a.recv().await, Some(n));
+            }
+            drop(to_b);
+            echo.await.unwrap();
+        });
+    }
+}
+
+#[test]
+fn passes_work_between_tasks_that_block_in_place() {
+    let times = stress() / 200;
+    for workers in [1, 2] {
+        let rt = multi_thread(workers);
+        let task = rt.spawn(async move {
+            for n in 0..times {
+                let (tell, told) = std::sync::mpsc::channel();
+                runnext::spawn(async move { tell.send(n).unwrap() });
+                let got = runnext::task::block_in_place(|| told.recv().unwrap());
+                assert_eq!(got, n);
+            }
+        });
+        rt.block_on(task).unwrap();
+    }
+}
