@@ -5,7 +5,7 @@
 //! to a machine, both of which release and acquire.
 
 use crate::engine::queue::{Ring, Runnext};
-use crate::engine::sys::Instant;
+use crate::engine::sys::{self, Instant};
 use crate::engine::task::{Id, IdBatch, RawG, Shard};
 use crate::engine::util::CachePadded;
 use crate::engine::util::counter::Counter;
@@ -102,6 +102,28 @@ impl Processor {
     #[inline]
     pub(crate) unsafe fn own(&self) -> &Own {
         &self.own
+    }
+
+    /// Notes that the holder begins to run Gs with it.
+    ///
+    /// # Safety
+    /// The calling thread holds this P.
+    pub(crate) unsafe fn note_taken(&self) {
+        if self.own.busy_since.get().is_none() {
+            self.own.busy_since.set(Some(sys::now()));
+        }
+    }
+
+    /// Adds up the time since then; the holder is about to give it up.
+    ///
+    /// # Safety
+    /// The calling thread holds this P.
+    pub(crate) unsafe fn note_given_up(&self) {
+        if let Some(since) = self.own.busy_since.take() {
+            let busy = sys::now().saturating_duration_since(since);
+            let nanos = u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX);
+            self.stats.busy_nanos.add(nanos);
+        }
     }
 
     /// Whether nothing is queued, as far as anyone but the holder can tell.

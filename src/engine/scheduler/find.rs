@@ -7,7 +7,7 @@ use crate::engine::machine::Machine;
 
 use crate::engine::processor::Processor;
 use crate::engine::queue::RawG;
-use crate::engine::sys;
+
 use crate::engine::task::Gp;
 
 /// How many Gs may come from runnext in a round of so many turns.
@@ -47,7 +47,7 @@ impl Shared {
     pub(super) fn run(&self, m: &Machine, context: &Context, mut spinning: bool) -> Left {
         if let Some(pp) = context.pp() {
             // SAFETY: we hold it.
-            unsafe { pp.own() }.busy_since.set(Some(sys::now()));
+            unsafe { pp.note_taken() };
         }
         // A root that wakes itself while it is polled yields to at least one G, and one that is
         // woken by every G, as when it joins many, is polled as often as a G in runnext would be.

@@ -5,7 +5,6 @@ use super::threads::Listed;
 use crate::engine::current::Context;
 use crate::engine::machine::{Machine, Order, call_hook};
 use crate::engine::primitive::{Arc, Ordering, fence};
-use crate::engine::processor::Processor;
 use crate::engine::sys;
 
 /// Why an M woke up.
@@ -28,7 +27,9 @@ impl Shared {
         // P2.
         match held {
             Some(pp) => {
-                note_idle(pp);
+                pp.stats.parks.add(1);
+                // SAFETY: it is ours until it is released below.
+                unsafe { pp.note_given_up() };
                 self.idle.release(pp.id(), spinning);
             }
             // Ordering: SeqCst, as in `release`: an M without a P may be waited for as well.
@@ -101,16 +102,5 @@ impl Shared {
             // Another M claimed the P, and looks at everything; or it is the shutdown.
             *listed = self.threads.list(m, self.procs.len());
         }
-    }
-}
-
-/// Notes that the holder of `pp` has nothing to do.
-fn note_idle(pp: &Processor) {
-    pp.stats.parks.add(1);
-    // SAFETY: our caller holds it.
-    if let Some(since) = unsafe { pp.own() }.busy_since.take() {
-        let busy = sys::now().saturating_duration_since(since);
-        let nanos = u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX);
-        pp.stats.busy_nanos.add(nanos);
     }
 }

@@ -88,7 +88,9 @@ impl Shared {
 
     /// Gives up the P in `context` for good.
     pub(super) fn surrender(&self, context: &Context) {
-        if context.pp().is_some() {
+        if let Some(pp) = context.pp() {
+            // SAFETY: a thread holds the P in its context.
+            unsafe { pp.note_given_up() };
             context.set_pp(None);
             self.one_less(Who::Insider);
         }

@@ -60,6 +60,8 @@ impl Shared {
     /// Gives up a P whose thread goes on to do something else: to another M if there is anything
     /// to run.
     pub(super) fn handoff(&self, pp: &Processor) {
+        // SAFETY: our caller holds it until now.
+        unsafe { pp.note_given_up() };
         if !pp.is_empty() || !self.global.is_empty() {
             self.startm(pp.id(), false);
         } else {
