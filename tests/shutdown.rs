@@ -139,18 +139,18 @@ fn cancels_closures_that_have_not_begun_and_waits_for_those_that_have() {
 #[test]
 fn leaves_the_root_future_of_another_thread_alone() {
     on_each_flavor(|rt| {
-        let drops = Drops::new();
+        let (drops, later) = (Drops::new(), Drops::new());
         let (tell, told) = oneshot::channel::<u32>();
         let (inside, began) = mpsc::channel();
         let root = thread::spawn({
-            let (handle, drops) = (rt.handle().clone(), drops.clone());
+            let (handle, drops, later) = (rt.handle().clone(), drops.clone(), later.clone());
             move || {
                 handle.block_on(async {
                     let spawned = runnext::spawn(waiting(&drops));
                     inside.send(()).unwrap();
                     // The end of the runtime is the end of its tasks, but not of this.
                     assert!(spawned.await.unwrap_err().is_cancelled());
-                    let late = runnext::spawn(waiting(&drops));
+                    let late = runnext::spawn(waiting(&later));
                     assert!(late.await.unwrap_err().is_cancelled());
                     let late = task::spawn_blocking(|| ());
                     assert!(late.await.unwrap_err().is_cancelled());
@@ -166,6 +166,7 @@ fn leaves_the_root_future_of_another_thread_alone() {
         began.recv().unwrap();
         tell.send(7).unwrap();
         assert_eq!(root.join().unwrap(), 7);
+        assert_eq!((later.made(), later.alive()), (1, 0));
     });
 }
 

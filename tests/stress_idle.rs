@@ -91,7 +91,7 @@ impl Target {
 
 #[test]
 fn hears_a_thread_that_wakes_a_task() {
-    let times = stress() / 10;
+    let times = stress() / 20;
     for rt in runtimes() {
         let target: Arc<Target> = Arc::default();
         let task = rt.spawn(target.polled(times));
@@ -104,7 +104,7 @@ fn hears_a_thread_that_wakes_a_task() {
 
 #[test]
 fn hears_a_thread_that_wakes_a_task_of_a_worker() {
-    let times = stress() / 10;
+    let times = stress() / 20;
     let [_, one, two] = runtimes();
     for rt in [one, two] {
         let target: Arc<Target> = Arc::default();
@@ -116,7 +116,7 @@ fn hears_a_thread_that_wakes_a_task_of_a_worker() {
 
 #[test]
 fn hears_a_thread_that_wakes_the_root_future() {
-    let times = stress() / 10;
+    let times = stress() / 20;
     for rt in runtimes() {
         let target: Arc<Target> = Arc::default();
         let root = target.polled(times);
@@ -129,7 +129,7 @@ fn hears_a_thread_that_wakes_the_root_future() {
 
 #[test]
 fn hears_two_threads_that_wake_a_task_and_the_root_future() {
-    let times = stress() / 10;
+    let times = stress() / 20;
     for rt in runtimes() {
         let targets: [Arc<Target>; 2] = Default::default();
         let (task, root) = (rt.spawn(targets[0].polled(times)), targets[1].polled(times));
@@ -147,7 +147,7 @@ fn hears_two_threads_that_wake_a_task_and_the_root_future() {
 
 #[test]
 fn hears_a_thread_that_spawns_tasks() {
-    let times = stress() / 20;
+    let times = stress() / 40;
     let [_, one, two] = runtimes();
     for rt in [one, two] {
         let answers = Arc::new(AtomicUsize::new(0));
@@ -160,7 +160,7 @@ fn hears_a_thread_that_spawns_tasks() {
 
 #[test]
 fn hears_a_thread_that_spawns_closures() {
-    let times = stress() / 20;
+    let times = stress() / 40;
     for rt in runtimes() {
         let answers = Arc::new(AtomicUsize::new(0));
         hammer(times, &answers, || {
@@ -172,7 +172,7 @@ fn hears_a_thread_that_spawns_closures() {
 
 #[test]
 fn hears_a_thread_that_wakes_a_local_task() {
-    let times = stress() / 20;
+    let times = stress() / 40;
     for rt in runtimes() {
         let target: Arc<Target> = Arc::default();
         let polled = target.polled(times);
@@ -186,7 +186,7 @@ fn hears_a_thread_that_wakes_a_local_task() {
 #[test]
 fn passes_work_between_its_threads() {
     // Each hop leaves one thread without work and has to reach another, or the same.
-    let times = stress() / 20;
+    let times = stress() / 40;
     for rt in runtimes() {
         let (to_b, mut at_b) = mpsc::channel(1);
         let (to_a, mut at_a) = mpsc::channel(1);

@@ -230,6 +230,41 @@ fn of_a_waker_without_data_do_not_reach_the_task() {
 }
 
 #[test]
+fn of_a_waker_that_panics_again_while_it_unwinds_do_not_abort() {
+    /// Waking it by value panics, and then drops the last reference, which panics as well.
+    struct Twice;
+    impl std::task::Wake for Twice {
+        fn wake(self: Arc<Self>) {
+            self.wake_by_ref();
+        }
+
+        fn wake_by_ref(self: &Arc<Self>) {
+            panic!("a waker's wake");
+        }
+    }
+    impl Drop for Twice {
+        fn drop(&mut self) {
+            panic!("a waker's drop");
+        }
+    }
+    on_each_flavor(|rt| {
+        let (tell, told) = oneshot::channel::<u32>();
+        let mut task = rt.spawn(async move { told.await.unwrap() });
+        let waker = Waker::from(Arc::new(Twice));
+        assert!(
+            Pin::new(&mut task)
+                .poll(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        // The task has the only reference now.
+        drop(waker);
+        tell.send(7).unwrap();
+        run_until(&rt, || task.is_finished());
+        assert_eq!(rt.block_on(task).unwrap(), 7);
+    });
+}
+
+#[test]
 fn of_the_poller_of_a_local_set_do_not_reach_a_task_that_a_local_task_joins() {
     on_each_flavor(|rt| {
         for faults in all() {

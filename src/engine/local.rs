@@ -196,11 +196,13 @@ impl Local {
     fn wake_poller(&self) {
         // Taken: a poller that was woken once will poll, and register again.
         let waker = lock(&self.waker).take();
-        if let Some(waker) = waker
-            && let Err(payload) = caught(|| waker.wake())
-        {
-            // It is whoever's waker, and we may be in the middle of ending a G.
-            discard(payload);
+        if let Some(waker) = waker {
+            // It is whoever's waker, and we may be in the middle of ending a G. By reference, since
+            // a destructor that panics while another panic unwinds ends the process.
+            if let Err(payload) = caught(|| waker.wake_by_ref()) {
+                discard(payload);
+            }
+            drop_quietly(waker);
         }
     }
 }

@@ -247,8 +247,12 @@ impl Shared {
         std::ptr::from_ref(self).cast()
     }
 
-    /// Whether a thief would find something.
+    /// Whether a thief would find something. The runnext of a P that somebody holds does not count:
+    /// its holder sees to it.
     fn work_visible(&self) -> bool {
-        !self.global.is_empty() || self.procs.iter().any(|pp| !pp.ring.is_empty())
+        let ready = |pp: &Processor| {
+            !pp.ring.is_empty() || (!pp.runnext.is_empty() && self.idle.is_idle(pp.id()))
+        };
+        !self.global.is_empty() || self.procs.iter().any(|pp| ready(pp))
     }
 }

@@ -31,6 +31,10 @@ impl Shared {
                 // SAFETY: it is ours until it is released below.
                 unsafe { pp.note_given_up() };
                 self.idle.release(pp.id(), spinning);
+                if self.stopping() {
+                    // Whoever shuts down may have looked for idle Ps before this one was.
+                    self.surrender_idle();
+                }
             }
             // Ordering: SeqCst, as in `release`: an M without a P may be waited for as well.
             None => fence(Ordering::SeqCst),

@@ -76,7 +76,7 @@ impl Shared {
         fence(Ordering::SeqCst);
         self.threads.close();
         self.cancel_blocking();
-        self.surrender_all_idle(Who::Insider);
+        self.surrender_idle();
     }
 
     /// Waits until all Gs and all threads have ended. `false`: not within `timeout`.
@@ -96,8 +96,13 @@ impl Shared {
         }
     }
 
-    /// Takes the idle Ps for good, on behalf of a thread that happens to see that it is due.
+    /// Takes the idle Ps for good.
     pub(super) fn surrender_idle(&self) {
+        self.surrender_all_idle(Who::Insider);
+    }
+
+    /// As `surrender_idle`, by a thread that happens to see that it is due.
+    pub(super) fn surrender_idle_elsewhere(&self) {
         self.surrender_all_idle(Who::Outsider);
     }
 

@@ -53,7 +53,7 @@ impl Shared {
     pub(super) fn release_p(&self, pp: usize, spinning: bool) {
         self.idle.release(pp, spinning);
         if self.stopping() {
-            self.surrender_idle();
+            self.surrender_idle_elsewhere();
         }
     }
 

@@ -15,7 +15,7 @@ use crate::engine::util::panics::{caught, discard, drop_quietly};
 use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, RawWakerVTable, Waker};
 
 /// From which size on a future is in a box of its own: moving it there costs less than to have one
 /// cell of that size, and most of the memory is free again when the future has ended. A guess.
@@ -136,14 +136,15 @@ unsafe fn end<T>(gp: RawG, result: Result<T, Fault>) {
     }
     // SAFETY: the stage is empty, and the owner's.
     unsafe { output::<T>(gp).write(result) };
+    let own = g.vtable().waker;
     // SAFETY: the slot and the word belong together; we own the G, whose output is in place.
     match unsafe { g.joiner().complete(g.state()) } {
         Completed::Quiet => {}
-        Completed::Wake(waker) => wake(waker),
+        Completed::Wake(waker) => wake(waker, own),
         Completed::WakeAndRelease(waker) => {
             // SAFETY: the life reference was left to us, to give up like a waker's.
             unsafe { super::waker::release(gp.as_ptr()) };
-            wake(waker);
+            wake(waker, own);
         }
         // SAFETY: the output was put there above, and nobody but us will see it; the rest is as our
         // caller promised.
@@ -164,9 +165,21 @@ unsafe fn end_detached<T>(gp: RawG, result: Result<T, Fault>) {
     }
 }
 
-/// Wakes a joiner, whose waker may be anyone's.
-fn wake(waker: Waker) {
-    if let Err(payload) = caught(|| waker.wake()) {
+/// Wakes a joiner, whose waker may be anyone's; those with the vtable `own` are wakers of Gs.
+#[inline]
+fn wake(waker: Waker, own: &'static RawWakerVTable) {
+    if std::ptr::eq(waker.vtable(), own) {
+        waker.wake();
+    } else {
+        wake_foreign(waker);
+    }
+}
+
+/// Its wake may panic, and so may its destructor: one after the other, since a panic while another
+/// one unwinds ends the process.
+fn wake_foreign(waker: Waker) {
+    if let Err(payload) = caught(|| waker.wake_by_ref()) {
         discard(payload);
     }
+    drop_quietly(waker);
 }

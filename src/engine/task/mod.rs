@@ -26,7 +26,8 @@
 //!   gone* (tokio): the end of a G takes two exchanges then, one to end it and one to give up the
 //!   runner's reference, as the waker is used in between. See `joiner.rs` for how it takes one.
 
-// The models run what the others stand on: the state word and the joiner's slot.
+// The models run what the others stand on: the state word, the joiner's slot
+// and the registry.
 #[cfg(not(loom))]
 mod body;
 #[cfg(not(loom))]
@@ -38,8 +39,7 @@ mod header;
 #[cfg(not(loom))]
 mod join;
 pub(crate) mod joiner;
-#[cfg(not(loom))]
-mod registry;
+pub(crate) mod registry;
 pub(crate) mod state;
 #[cfg(not(loom))]
 mod waker;

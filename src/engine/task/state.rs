@@ -175,8 +175,9 @@ impl State {
     /// The word, for those who draw conclusions from it.
     #[inline]
     pub(crate) fn load(&self) -> Snapshot {
-        // Ordering: Acquire, partner of the Release in `complete` (the output), in `publish` (the
-        // waker), and in `release` and `leave` (what those did who are gone).
+        // Ordering: Acquire, partner of the Release in `wait` and `wake` (the turn before, and what
+        // was done for this one), in `complete` (the output), in `publish` (the waker), and in
+        // `release` and `leave` (what those did who are gone).
         Snapshot(self.0.load(Ordering::Acquire))
     }
 
@@ -208,8 +209,8 @@ impl State {
                 // The bit stays, for the next turn to clear together with what comes until then.
                 return Waiting::Woken;
             }
-            // Ordering: Release, so that the next turn comes after this one: whoever wakes the G
-            // acquires, and hands it on through a queue. Acquire only where the loop goes on.
+            // Ordering: Release, partner of the Acquire in `begin`: the next turn comes after this
+            // one. What wakes the G in between are read-modify-writes, which pass it on.
             let change = seen.0 & !OWNED;
             match self.exchange(seen, change, Ordering::Release) {
                 Ok(()) => return Waiting::Idle,
@@ -257,9 +258,10 @@ impl State {
             let bits = if owned { AGAIN | mark } else { OWNED | mark };
             // The life reference is there, so the one given up is not the last.
             //
-            // Ordering: AcqRel, even if nothing changes. Release: what the waker did comes before
-            // the poll that it asks for. By way of `begin` if there is an owner, else by way of the
-            // queue. Acquire: the turn before, which ended in `wait`, comes before what we hand on.
+            // Ordering: AcqRel, even if nothing changes. Release, partner of the Acquire in `begin`:
+            // what the waker did comes before the poll that it asks for; and as in `release`.
+            // Acquire, partner of the Release in `wait`: what is said of the G's status from now on
+            // comes after what was said in the turn before.
             match self.exchange(seen, (seen.0 | bits) - released, Ordering::AcqRel) {
                 Ok(()) if owned => return Woken::Nothing,
                 Ok(()) => return Woken::Queue,

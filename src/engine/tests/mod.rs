@@ -9,6 +9,8 @@ mod loom_idle;
 #[cfg(loom)]
 mod loom_parking;
 #[cfg(loom)]
+mod loom_registry;
+#[cfg(loom)]
 mod loom_ring;
 #[cfg(loom)]
 mod loom_runnext;

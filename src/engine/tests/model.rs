@@ -25,10 +25,21 @@ pub(super) fn check<W: 'static>(
     roles: &[Role<W>],
     end: impl Fn(&W) + Send + Sync + 'static,
 ) {
+    check_within(usize::MAX, make, roles, end);
+}
+
+/// As `check`, with at most `preemptions`.
+pub(super) fn check_within<W: 'static>(
+    preemptions: usize,
+    make: impl Fn() -> W + Send + Sync + 'static,
+    roles: &[Role<W>],
+    end: impl Fn(&W) + Send + Sync + 'static,
+) {
     let parts = Arc::new((make, end));
     for order in orders(roles) {
         let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = builder.preemption_bound.or(Some(3));
+        let bound = builder.preemption_bound.unwrap_or(3).min(preemptions);
+        builder.preemption_bound = Some(bound);
         let parts = parts.clone();
         builder.check(move || {
             let world = Arc::new(parts.0());
