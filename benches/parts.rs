@@ -12,6 +12,8 @@
 //! - `runnext`: the owner puts a G in and takes it out.
 //! - `wake`: a task of a runtime wakes another, which runs and goes back to sleep; beside tokio.
 
+#![allow(missing_docs)] // Of what criterion's macro makes.
+
 #[path = "../src/engine"]
 #[allow(dead_code, unused_imports, unreachable_pub)] // The bench uses a part of them.
 mod engine {

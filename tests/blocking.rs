@@ -166,7 +166,9 @@ fn closures_that_wait_for_each_other_meet() {
             let barrier = Arc::new(Barrier::new(16));
             let closure = || {
                 let barrier = barrier.clone();
-                move || drop(barrier.wait())
+                move || {
+                    barrier.wait();
+                }
             };
             let outside: Vec<_> = (0..8).map(|_| rt.spawn_blocking(closure())).collect();
             if round % 2 == 0 {
@@ -349,7 +351,9 @@ mod in_place {
             .map(|_| {
                 let barrier = barrier.clone();
                 rt.spawn(async move {
-                    block_in_place(|| drop(barrier.wait()));
+                    block_in_place(|| {
+                        barrier.wait();
+                    });
                     yield_now().await;
                 })
             })

@@ -124,7 +124,10 @@ fn assert_within(most: usize, bound: usize) {
 }
 
 /// What keeps a processor busy, each in its own way.
-const SCENARIOS: [(&str, fn(&Clock)); 4] = [
+/// What a scenario is called, and what sets it going.
+type Scenario = (&'static str, fn(&Clock));
+
+const SCENARIOS: [Scenario; 4] = [
     ("a task that yields", |clock| {
         drop(runnext::spawn(clock.yielder()))
     }),

@@ -56,7 +56,7 @@ fn leave_the_thread_and_its_work_alone() {
             set(&mut builder, {
                 let calls = calls.clone();
                 Box::new(move || {
-                    if calls.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+                    if calls.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
                         panic!("in the hook");
                     } else {
                         resume_unwind(Box::new("in the hook"));
@@ -166,15 +166,12 @@ fn while_a_thread_is_named_do_not_reach_who_wakes_a_task() {
     let other = common::current_thread();
     let (tell, told) = oneshot::channel::<u32>();
     let first = other.spawn(told);
-    let second = rt.block_on(async {
-        let (polled, seen) = oneshot::channel();
-        let second = runnext::spawn(async move {
-            polled.send(()).unwrap();
-            first.await
-        });
-        seen.await.unwrap();
-        second
+    let (polled, seen) = oneshot::channel();
+    let second = rt.spawn(async move {
+        polled.send(()).unwrap();
+        first.await
     });
+    rt.block_on(seen).unwrap();
     tell.send(7).unwrap();
     // The first task wakes the second in the middle of ending, which needs a thread to run on.
     run_until(&other, || other.metrics().num_alive_tasks() == 0);

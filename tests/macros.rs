@@ -125,8 +125,8 @@ mod worker_threads {
 }
 
 mod the_crate {
-    pub mod vendored {
-        pub use runnext as rt;
+    pub(crate) mod vendored {
+        pub(crate) use runnext as rt;
     }
 
     #[test]

@@ -106,7 +106,7 @@ fn in_its_own_task_that_goes_on_ends_that_task_where_it_waits() {
             yield_now().await;
             unreachable!("the yield should have been its end");
         });
-        let error: task::JoinError = handle.block_on(task).map(|()| ()).unwrap_err();
+        let error: task::JoinError = handle.block_on(task).unwrap_err();
         assert!(error.is_cancelled());
         until_gone(&drops);
     });

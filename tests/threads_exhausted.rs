@@ -175,10 +175,8 @@ mod once_one_is_running {
             ..old
         };
         // SAFETY: it reads `new`, which lives until after the call.
-        assert_eq!(
-            unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const new) },
-            0
-        );
+        let set = unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const new) };
+        assert_eq!(set, 0);
         old.rlim_cur
     }
 

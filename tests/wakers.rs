@@ -177,7 +177,8 @@ fn wake_ups_after_the_end_make_none() {
         run_until(&rt, || task.is_finished());
         let waker = woken.recv().unwrap();
         waker.wake_by_ref();
-        waker.clone().wake();
+        let by_value = waker.clone();
+        by_value.wake();
         assert_eq!(rt.block_on(task).unwrap(), 7);
         waker.wake_by_ref();
         rt.block_on(rt.spawn(async {})).unwrap();
