@@ -56,8 +56,10 @@
 //! | [`main`](macro@main), [`test`](macro@test) | attributes that run an `async fn` on a runtime |
 //!
 //! Names, signatures and meaning are those of tokio 1 wherever tokio has the thing, so that a
-//! program that needs no more than this moves over by changing one line of its `Cargo.toml`. I/O,
-//! timers and stackful tasks are not part of this version.
+//! program that needs no more than this moves over by changing its imports. What behaves
+//! differently is listed in the README; above all, a task that blocks the thread which is in
+//! `block_on` holds up the future there. I/O, timers and stackful tasks are not part of this
+//! version.
 //!
 //! # Features
 //!
@@ -95,7 +97,8 @@ pub use task::spawn;
 /// Channels, locks and other ways for tasks to meet: tokio's, which need no runtime, re-exported.
 ///
 /// They take no part in the budget of [`task::coop`]: a loop over a channel that is never empty
-/// does not yield by itself.
+/// does not yield by itself. And their `blocking_*` methods do not notice that they are called in a
+/// task: where their documentation promises a panic, they block the thread.
 #[cfg(all(feature = "sync", not(loom)))]
 #[doc(inline)]
 pub use tokio::sync;

@@ -1,7 +1,7 @@
 //! How a runtime is put together.
 
 use super::{Handle, Runtime};
-use crate::engine::scheduler::{Config, Hooks, Shared, default_procs, entropy};
+use crate::engine::scheduler::{Config, DEFAULT_NAME, Hooks, Shared, default_procs, entropy};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +39,7 @@ pub struct Builder {
     flavor: RuntimeFlavor,
     worker_threads: Option<usize>,
     max_blocking_threads: usize,
-    name: Arc<dyn Fn() -> String + Send + Sync>,
+    thread_name: Arc<dyn Fn() -> String + Send + Sync>,
     thread_stack_size: Option<usize>,
     keep_alive: Duration,
     start: Option<Arc<dyn Fn() + Send + Sync>>,
@@ -67,7 +67,7 @@ impl Builder {
             flavor,
             worker_threads: None,
             max_blocking_threads: 512,
-            name: Arc::new(|| "runnext-worker".to_owned()),
+            thread_name: Arc::new(|| DEFAULT_NAME.to_owned()),
             thread_stack_size: None,
             keep_alive: Duration::from_secs(10),
             start: None,
@@ -139,7 +139,7 @@ impl Builder {
     where
         F: Fn() -> String + Send + Sync + 'static,
     {
-        self.name = Arc::new(f);
+        self.thread_name = Arc::new(f);
         self
     }
 
@@ -157,7 +157,8 @@ impl Builder {
         self
     }
 
-    /// Calls `f` on each thread of the runtime when it starts.
+    /// Calls `f` on each thread of the runtime when it starts. A thread in `block_on` runs tasks too,
+    /// but is not the runtime's: `f` is not called there.
     ///
     /// A panic in this or one of the other functions of the kind is printed, and the thread goes
     /// on.
@@ -169,7 +170,7 @@ impl Builder {
         self
     }
 
-    /// Calls `f` on each thread of the runtime before it ends.
+    /// Calls `f` on each thread of the runtime before it ends; not on those in `block_on`.
     pub fn on_thread_stop<F>(&mut self, f: F) -> &mut Builder
     where
         F: Fn() + Send + Sync + 'static,
@@ -272,7 +273,7 @@ impl Builder {
             thread_stack_size: self.thread_stack_size,
             seed: self.seed.unwrap_or_else(entropy),
             hooks: Hooks {
-                name: self.name.clone(),
+                name: self.thread_name.clone(),
                 start: self.start.clone(),
                 stop: self.stop.clone(),
                 park: self.park.clone(),

@@ -3,6 +3,7 @@
 use crate::engine::scheduler::Shared;
 use crate::engine::scheduler::Stats;
 use crate::engine::util::histogram;
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,7 @@ use std::time::Duration;
 /// });
 /// assert_eq!(runtime.metrics().spawned_tasks_count(), 1);
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RuntimeMetrics {
     shared: Arc<Shared>,
 }
@@ -166,5 +167,18 @@ impl RuntimeMetrics {
             worker < workers,
             "there is no worker {worker}: the runtime has {workers}"
         );
+    }
+}
+
+impl fmt::Debug for RuntimeMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RuntimeMetrics")
+            .field("num_workers", &self.num_workers())
+            .field("num_alive_tasks", &self.num_alive_tasks())
+            .field("spawned_tasks_count", &self.spawned_tasks_count())
+            .field("global_queue_depth", &self.global_queue_depth())
+            .field("num_blocking_threads", &self.num_blocking_threads())
+            .field("blocking_queue_depth", &self.blocking_queue_depth())
+            .finish_non_exhaustive()
     }
 }

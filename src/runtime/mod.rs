@@ -92,8 +92,9 @@ impl Runtime {
 
     /// Runs `future` to its end on this thread, which runs tasks of the runtime while it waits.
     ///
-    /// The future is polled on this thread only, so it need not be `Send`. Tasks that are still
-    /// pending when it ends go on on the runtime's threads; on a current-thread runtime they go
+    /// The future is polled on this thread only, so it need not be `Send`. A task that runs here and
+    /// blocks the thread keeps it from being polled: blocking code belongs in
+    /// [`spawn_blocking`](Runtime::spawn_blocking). Tasks that are still pending when it ends go on on the runtime's threads; on a current-thread runtime they go
     /// on in the next `block_on`.
     ///
     /// # Panics
@@ -149,6 +150,7 @@ impl Runtime {
     ///
     /// # Panics
     /// If this thread is running tasks: waiting would block the others.
+    #[track_caller]
     pub fn shutdown_timeout(mut self, duration: Duration) {
         self.shut_down(Some(duration));
     }
@@ -162,6 +164,7 @@ impl Runtime {
         self.handle.shared().begin_shutdown();
     }
 
+    #[track_caller]
     fn shut_down(&mut self, timeout: Option<Duration>) {
         if self.over {
             return;
@@ -173,7 +176,7 @@ impl Runtime {
                 return;
             }
             panic!(
-                "cannot drop a runtime where blocking is not allowed: this thread is running \
+                "cannot drop or shut down a runtime where blocking is not allowed: this thread is running \
                  tasks, and the runtime's end would have to be waited for. Drop it outside of \
                  async code, in `spawn_blocking`, or end it with `shutdown_background`"
             );

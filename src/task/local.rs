@@ -22,9 +22,8 @@ use std::task::{Context, Poll};
 /// [`block_on`](LocalSet::block_on), or by awaiting the set itself, which waits for all of them.
 /// Dropping it drops the futures of the tasks that are left.
 ///
-/// # Panics
-/// `spawn_blocking` and `spawn` work as everywhere. A task of the set that blocks stops all tasks
-/// of the set.
+/// In a task of the set, `spawn`, `spawn_blocking` and `block_in_place` work as everywhere; one that
+/// blocks stops all tasks of the set.
 ///
 /// # Examples
 /// ```

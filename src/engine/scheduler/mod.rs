@@ -61,7 +61,7 @@ pub(crate) use crate::engine::sys::available_cpus as default_procs;
 pub(crate) use crate::engine::util::random::entropy;
 pub(crate) use blocking::block_in_place;
 pub(crate) use schedule::Spawn;
-pub(crate) use threads::Hooks;
+pub(crate) use threads::{DEFAULT_NAME, Hooks};
 
 use crate::engine::current::{self, Role};
 use crate::engine::idle::Idle;

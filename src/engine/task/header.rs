@@ -10,8 +10,14 @@ use std::num::NonZeroU64;
 use std::panic::Location;
 
 /// Identifies a G: unique among all Gs of all runtimes of the process, alive or dead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Id(NonZeroU64);
+
+impl std::fmt::Debug for Id {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// How many ids a P fetches at a time (Go's `_GoidCacheBatch`).
 const BATCH: u64 = 16;
