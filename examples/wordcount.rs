@@ -65,7 +65,8 @@ async fn main() -> ExitCode {
         Some(path) => PathBuf::from(path),
         None => PathBuf::from(env!("CARGO_MANIFEST_DIR")),
     };
-    if arguments.next().is_some() {
+    let is_option = root.as_os_str().as_encoded_bytes().starts_with(b"-");
+    if is_option || arguments.next().is_some() {
         eprintln!("usage: wordcount [PATH]");
         return ExitCode::FAILURE;
     }

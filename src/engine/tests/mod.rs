@@ -18,3 +18,5 @@ mod loom_runnext;
 mod loom_task;
 #[cfg(loom)]
 mod model;
+#[cfg(not(loom))]
+mod queue_model;
