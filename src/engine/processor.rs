@@ -43,6 +43,8 @@ pub(crate) struct Own {
     pub(crate) untracked: Cell<u32>,
     /// The G that is tracked, and since when it is ready.
     pub(crate) tracked: Cell<Option<Tracked>>,
+    /// How many Gs it had made ready when it last stole: so many still if it runs nothing else.
+    pub(crate) stole_at: Cell<u64>,
     /// Where thieves start.
     pub(crate) random: Random,
     /// When the holder last found work after having had none.
@@ -82,6 +84,7 @@ impl Processor {
                 inherited: Cell::new(0),
                 untracked: Cell::new(0),
                 tracked: Cell::new(None),
+                stole_at: Cell::new(u64::MAX),
                 random: Random::new(seed.wrapping_add(id as u64)),
                 busy_since: Cell::new(None),
             }),

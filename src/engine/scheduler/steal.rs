@@ -14,6 +14,10 @@ const WATCH: u32 = 100;
 ///
 /// A thief that takes one G from under the hands of an owner which is just spawning costs both of
 /// them several cache misses for each G, and the spawn takes ten times as long.
+///
+/// A thief that made Gs ready itself since it last stole looks twice, since many may just have been
+/// spawned by an owner who is about to run them: two workers that each spawn a hundred tasks and
+/// join them would otherwise trade them to and fro, and wait for each other.
 const MANY: usize = 64;
 
 impl Shared {
@@ -21,19 +25,25 @@ impl Shared {
     /// first.
     pub(super) fn steal(&self, pp: &Processor) -> Option<RawG> {
         let mut watched = false;
+        // SAFETY: our caller holds it.
+        let eager = unsafe { pp.own() }.stole_at.get() == pp.stats.local_schedules.get();
         self.victims(pp).find_map(|victim| {
             let seen = victim.ring.snapshot();
             if seen.is_empty() {
                 return None;
             }
-            if seen.len() < MANY && !self.idle.is_idle(victim.id()) {
+            let many = seen.len() >= MANY;
+            let at_once = (many && eager) || self.idle.is_idle(victim.id());
+            if !at_once {
                 // One watch a round is enough; the next round begins with another P.
                 if watched {
                     return None;
                 }
                 watched = true;
                 self.watch();
-                if victim.ring.snapshot() != seen {
+                let now = victim.ring.snapshot();
+                let stays = now == seen || (many && now.len() >= MANY);
+                if !stays {
                     return None;
                 }
             }
@@ -57,6 +67,10 @@ impl Shared {
         // SAFETY: our callers hold `pp`; a victim is another P.
         let gp = unsafe { victim.ring.steal_into(&pp.ring) }?;
         pp.stats.steals.add((pp.ring.len() - before) as u64 + 1);
+        // SAFETY: our callers hold it.
+        unsafe { pp.own() }
+            .stole_at
+            .set(pp.stats.local_schedules.get());
         Some(gp)
     }
 

@@ -39,7 +39,7 @@ where
     F: Future + 'static,
     S: Schedule,
 {
-    let gp = if size_of::<F>() > BOXED {
+    let gp = if const { size_of::<F>() > BOXED } {
         let header = G::new(birth, home.cast(), &Cell::<Pin<Box<F>>, S>::VTABLE);
         Cell::<Pin<Box<F>>, S>::allocate(header, Box::pin(future))
     } else {

@@ -41,6 +41,8 @@ mod join;
 pub(crate) mod joiner;
 pub(crate) mod registry;
 pub(crate) mod state;
+#[cfg(all(test, not(loom)))]
+mod tests;
 #[cfg(not(loom))]
 mod waker;
 

@@ -197,3 +197,24 @@ fn a_p_that_is_handed_over_leaves_no_submission_behind() {
     check(one_busy, &[leaver, World::inject], |world| world.settle(1));
     PATHS.ordered.expect("the M is woken");
 }
+
+#[test]
+fn a_p_that_is_handed_over_with_its_runnext_is_found() {
+    static PATHS: Paths = Paths::new();
+    let one_busy = || {
+        let world = spinning(1, 0, &PATHS).with_runnexts();
+        assert_eq!(world.idle.claim(), Some(0));
+        world.push_runnext(0);
+        world
+    };
+    let leaver: Role<World> = |world| world.handoff(0);
+    // Without a P; nobody else is on the list.
+    let comer: Role<World> = |world| {
+        assert_eq!(world.machine(0, None, Poll::Short), End::Asleep);
+    };
+    check(one_busy, &[leaver, comer], |world| world.settle(1));
+    PATHS.ordered.expect("the leaver finds the M on the list");
+    PATHS
+        .looked_again
+        .expect("P3 sees the idle P and its runnext");
+}

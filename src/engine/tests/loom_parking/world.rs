@@ -4,7 +4,7 @@
 
 use super::super::model::Seen;
 use crate::engine::idle::{Idle, Unspun};
-use crate::engine::queue::{Overflow, RawG, Ring};
+use crate::engine::queue::{Overflow, RawG, Ring, Runnext};
 use loom::sync::Mutex;
 use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
 
@@ -100,6 +100,7 @@ pub(super) struct World {
     procs: usize,
     /// One for each P, or none at all in models that need none: they take loom a lot of time.
     rings: Vec<Ring>,
+    runnexts: Vec<Runnext>,
     global: Global,
     /// The Ms on the list, and the orders given to them: 0, or twice the P and whether it spins,
     /// plus 2.
@@ -120,6 +121,7 @@ impl World {
             idle: Idle::new(procs),
             procs,
             rings: Vec::new(),
+            runnexts: Vec::new(),
             global: Global(AtomicUsize::new(0)),
             parked: Mutex::new(Vec::new()),
             orders: (0..ms).map(|_| AtomicU32::new(0)).collect(),
@@ -128,6 +130,13 @@ impl World {
             started: Seen::new(),
             ran: Seen::new(),
             busy: Seen::new(),
+        }
+    }
+
+    pub(super) fn with_runnexts(self) -> World {
+        World {
+            runnexts: (0..self.procs).map(|_| Runnext::default()).collect(),
+            ..self
         }
     }
 
@@ -159,6 +168,12 @@ impl World {
         if self.idle.wants_wake() && self.rings[pp].len() > 1 {
             self.wakep();
         }
+    }
+
+    /// As `push_local`, into an empty runnext.
+    pub(super) fn push_runnext(&self, pp: usize) {
+        let before = self.runnexts[pp].replace(RawG::dangling());
+        assert_eq!(before, None);
     }
 
     pub(super) fn wakep(&self) {
@@ -193,7 +208,7 @@ impl World {
 
     /// A thread gives up `pp` to do something else.
     pub(super) fn handoff(&self, pp: usize) {
-        if self.has_local(pp) || !self.global.is_empty() {
+        if self.has_local(pp) || self.has_runnext(pp) || !self.global.is_empty() {
             self.startm(pp, false);
         } else {
             self.idle.release(pp, false);
@@ -207,8 +222,15 @@ impl World {
         self.rings.get(pp).is_some_and(|ring| !ring.is_empty())
     }
 
+    fn has_runnext(&self, pp: usize) -> bool {
+        self.runnexts.get(pp).is_some_and(|next| !next.is_empty())
+    }
+
+    /// The runnext of a P that somebody holds does not count.
     fn work_visible(&self) -> bool {
-        !self.global.is_empty() || self.rings.iter().any(|ring| !ring.is_empty())
+        let ready =
+            |pp: usize| self.has_local(pp) || (self.has_runnext(pp) && self.idle.is_idle(pp));
+        !self.global.is_empty() || (0..self.procs).any(ready)
     }
 
     // ---- Running: `find.rs` ----
@@ -269,8 +291,11 @@ impl World {
         }
     }
 
-    /// Takes a G out of the own ring.
+    /// Takes a G out of the own runnext or ring.
     pub(super) fn next(&self, pp: usize) -> bool {
+        if self.runnexts.get(pp).and_then(Runnext::take).is_some() {
+            return true;
+        }
         // SAFETY: the calling thread holds `pp`.
         let pop = |ring: &Ring| unsafe { ring.pop() };
         self.rings.get(pp).and_then(pop).is_some()
