@@ -104,14 +104,11 @@ impl Handle {
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         if let Some(Blocked) = refuse_blocking() {
-            let in_place = match Handle::try_current() {
-                Ok(handle) if handle.runtime_flavor() == RuntimeFlavor::CurrentThread => "",
-                _ => "use `task::block_in_place` around the call, or ",
-            };
             panic!(
                 "cannot call `block_on` here: this thread is running tasks, and blocking it would \
-                 stop them. `.await` the future instead; from code that is not async, {in_place}run \
-                 it in `spawn_blocking`"
+                 stop them. `.await` the future instead; from code that is not async, run it in \
+                 `spawn_blocking`, or, on a multi-thread runtime, put `task::block_in_place` around \
+                 the call"
             );
         }
         self.shared.block_on(future)

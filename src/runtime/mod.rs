@@ -176,9 +176,9 @@ impl Runtime {
                 return;
             }
             panic!(
-                "cannot drop or shut down a runtime where blocking is not allowed: this thread is running \
-                 tasks, and the runtime's end would have to be waited for. Drop it outside of \
-                 async code, in `spawn_blocking`, or end it with `shutdown_background`"
+                "cannot drop a runtime, or wait for its shutdown, where blocking is not allowed: \
+                 this thread is running tasks. Do it outside of async code or in `spawn_blocking`, \
+                 or end the runtime with `shutdown_background`"
             );
         }
         // Without a time limit this is always true; with one, what is left goes on.

@@ -4,6 +4,7 @@ use super::super::{RawJoin, Status, abort_cell};
 use super::{Drops, Guard, Home, expect_alive, expect_freed, take, waiting};
 use std::cell::RefCell;
 use std::future::{pending, poll_fn, ready};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -15,7 +16,7 @@ fn an_output_is_taken_once() {
     home.run(1);
     assert!(join.is_finished());
     assert_eq!((join.gp().status(), home.retired()), (Status::Dead, 1));
-    let output = take(&mut join).ok().expect("an output");
+    let output = take(&mut join).expect("an output");
     assert_eq!(drops.count(), 0);
     drop(output);
     expect_alive(&cell);
@@ -99,7 +100,7 @@ fn the_future_is_dropped_at_its_end_and_the_cell_with_the_last_waker() {
 #[test]
 fn the_output_is_dropped_by_the_runner_though_wakers_are_left() {
     let (home, drops) = (Home::default(), Drops::default());
-    let (waker, guard) = (Arc::new(RefCell::new(None)), drops.guard());
+    let (waker, guard) = (Rc::new(RefCell::new(None)), drops.guard());
     let (passed, mut output) = (waker.clone(), Some(guard));
     let (join, cell) = home.spawn(poll_fn(move |cx| {
         *passed.borrow_mut() = Some(cx.waker().clone());
@@ -122,7 +123,8 @@ fn wake_ups_of_a_queued_g_are_one() {
         let waker = wakers.borrow_mut().pop().unwrap();
         for _ in 0..10 {
             waker.wake_by_ref();
-            waker.clone().wake();
+            let by_value = waker.clone();
+            by_value.wake();
         }
         assert_eq!(
             home.queue.borrow().front().map(|(_, yielded)| *yielded),
@@ -144,7 +146,8 @@ fn a_g_woken_while_it_runs_is_queued_after_its_turn_as_one_that_yields() {
             return Poll::Ready(());
         }
         cx.waker().wake_by_ref();
-        cx.waker().clone().wake();
+        let by_value = cx.waker().clone();
+        by_value.wake();
         Poll::Pending
     }));
     for _ in 0..2 {
