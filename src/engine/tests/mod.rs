@@ -20,3 +20,7 @@ mod loom_task;
 mod model;
 #[cfg(not(loom))]
 mod queue_model;
+#[cfg(not(loom))]
+mod stress;
+#[cfg(not(loom))]
+mod turn_order;
