@@ -133,7 +133,7 @@ fn a_stressed_global_queue_gives_each_g_to_one_taker() {
             }
             let gps: Vec<RawG> = (first..GS.min(first + BATCH)).map(gp).collect();
             // Some come in a batch and some one by one.
-            if first % 2 == 0 {
+            if first.is_multiple_of(2) {
                 global.overflow(&gps);
             } else {
                 gps.into_iter().for_each(|gp| global.push(gp));
