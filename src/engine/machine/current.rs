@@ -387,7 +387,8 @@ pub(crate) fn refill_budget() {
 /// What is left of the budget of this poll; `None`: there is no limit.
 #[inline]
 pub(crate) fn budget() -> Option<u8> {
-    THREAD.with(|t| t.budget.get())
+    // What the last poll left over means nothing to code that may block, or to hooks.
+    THREAD.with(|t| t.budget.get().filter(|_| t.role.get() == Role::Running))
 }
 
 /// Sets what is left of the budget of this poll; without effect where no runtime polls.
