@@ -390,3 +390,23 @@ fn yield_now_lets_all_runnable_tasks_run_first() {
         assert_eq!(task.await.unwrap(), 50);
     });
 }
+
+#[test]
+fn a_spent_budget_means_nothing_to_code_that_may_block() {
+    let rt = runnext::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()
+        .unwrap();
+    let joined = rt.block_on(async {
+        let task = runnext::spawn(async {
+            let other = runnext::spawn(async { 7 });
+            for _ in 0..128 {
+                runnext::task::coop::consume_budget().await;
+            }
+            // With a budget of nothing, the handle would wake its poller for ever.
+            runnext::task::block_in_place(|| futures::executor::block_on(other)).unwrap()
+        });
+        task.await.unwrap()
+    });
+    assert_eq!(joined, 7);
+}
