@@ -3,8 +3,8 @@
 
 mod common;
 
-use common::{Drops, run_until};
-use runnext::runtime::{Builder, Runtime};
+use common::{Drops, panic_of, run_until};
+use runnext::runtime::{Builder, Handle, Runtime};
 use runnext::sync::oneshot;
 use runnext::task::{block_in_place, spawn_blocking, yield_now};
 use std::panic::{panic_any, resume_unwind};
@@ -176,4 +176,36 @@ fn while_a_thread_is_named_do_not_reach_who_wakes_a_task() {
     // The first task wakes the second in the middle of ending, which needs a thread to run on.
     run_until(&other, || other.metrics().num_alive_tasks() == 0);
     assert_eq!(rt.block_on(second).unwrap().unwrap().unwrap(), 7);
+}
+
+#[test]
+fn blocking_on_a_future_in_a_hook_is_refused() {
+    // A hook runs while a processor waits for its thread, so it could wait for itself.
+    for (name, set) in HOOKS {
+        for mut builder in builders() {
+            let (calls, refused) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+            set(&mut builder, {
+                let (calls, refused) = (calls.clone(), refused.clone());
+                Box::new(move || {
+                    calls.fetch_add(1, Ordering::Relaxed);
+                    let handle = Handle::current();
+                    let message = panic_of(|| handle.block_on(async {}));
+                    if message.contains("running tasks") {
+                        refused.fetch_add(1, Ordering::Relaxed);
+                    }
+                })
+            });
+            let drops = Drops::new();
+            let rt = builder.build().unwrap();
+            exercise(&rt, &drops);
+            while name != "stop" && calls.load(Ordering::Relaxed) == 0 {
+                exercise(&rt, &drops);
+            }
+            drop(rt);
+            assert_eq!(drops.alive(), 0);
+            let calls = calls.load(Ordering::Relaxed);
+            assert!(calls > 0, "no thread called `{name}`");
+            assert_eq!(calls, refused.load(Ordering::Relaxed));
+        }
+    }
 }

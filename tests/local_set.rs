@@ -448,3 +448,34 @@ mod entered {
         );
     }
 }
+
+#[test]
+fn two_tasks_that_poll_a_set_are_both_woken() {
+    // Whichever of them ends first, the other goes on to poll the set.
+    for first_to_end in 0..2 {
+        let rt = current_thread();
+        let outer = LocalSet::new();
+        outer.block_on(&rt, async move {
+            let set = Rc::new(LocalSet::new());
+            let (mut ends, mut tasks) = (Vec::new(), Vec::new());
+            for _ in 0..2 {
+                let (end, ended) = oneshot::channel::<()>();
+                let set = set.clone();
+                tasks.push(spawn_local(async move { set.run_until(ended).await }));
+                ends.push(end);
+            }
+            yield_now().await;
+            let (tell, told) = oneshot::channel();
+            let waiting = set.spawn_local(told);
+            for _ in 0..5 {
+                yield_now().await;
+            }
+            ends.remove(first_to_end).send(()).unwrap();
+            tasks.remove(first_to_end).await.unwrap().unwrap();
+            tell.send(7).unwrap();
+            assert_eq!(waiting.await.unwrap(), Ok(7));
+            ends.remove(0).send(()).unwrap();
+            tasks.remove(0).await.unwrap().unwrap();
+        });
+    }
+}

@@ -4,12 +4,13 @@
 mod common;
 
 use common::{
-    CountingWaker, Drops, Gate, OpensOnDrop, current_thread, multi_thread, on_each_flavor,
+    CountingWaker, Drops, Gate, Guard, OpensOnDrop, current_thread, multi_thread, on_each_flavor,
     run_until,
 };
 use runnext::runtime::{Builder, Handle, Runtime};
 use runnext::sync::oneshot;
 use runnext::task::{self, JoinHandle, yield_now};
+use std::cell::RefCell;
 use std::future::{Future, pending, poll_fn};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -385,4 +386,58 @@ fn drops_futures_as_the_tasks_that_they_are() {
         drop(rt);
         assert_eq!(told.recv().unwrap(), (Some(task.id()), runtime));
     });
+}
+
+#[test]
+fn waits_for_what_threads_keep_in_their_thread_locals() {
+    struct Slow(Guard);
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            // Long enough for a runtime that does not wait to be seen not to.
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+    thread_local!(static KEPT: RefCell<Vec<Slow>> = const { RefCell::new(Vec::new()) });
+    on_each_flavor(|rt| {
+        let drops = Drops::new();
+        for _ in 0..3 {
+            let guard = drops.guard();
+            let kept = rt.spawn_blocking(move || KEPT.with_borrow_mut(|k| k.push(Slow(guard))));
+            rt.block_on(kept).unwrap();
+        }
+        drop(rt);
+        assert_eq!(drops.alive(), 0);
+    });
+}
+
+#[test]
+fn in_a_thread_local_of_a_thread_of_its_own_does_not_wait_for_itself() {
+    thread_local!(static KEPT: RefCell<Option<(Runtime, Guard)>> = const { RefCell::new(None) });
+    let drops = Drops::new();
+    let mut builder = Builder::new_current_thread();
+    builder.thread_keep_alive(Duration::from_millis(1));
+    let rt = builder.build().unwrap();
+    let handle = rt.handle().clone();
+    let (guard, gate) = (drops.guard(), Gate::new());
+    let (started, running) = mpsc::channel();
+    let other = handle.spawn_blocking({
+        let gate = gate.clone();
+        move || {
+            started.send(()).unwrap();
+            gate.wait();
+        }
+    });
+    running.recv().unwrap();
+    handle.spawn_blocking(move || {
+        gate.open();
+        // The other thread is the one that stays, so that this one ends for lack of work.
+        while rt.metrics().num_idle_blocking_threads() == 0 {
+            thread::yield_now();
+        }
+        KEPT.set(Some((rt, guard)));
+    });
+    join(other).unwrap();
+    while drops.alive() > 0 {
+        thread::yield_now();
+    }
 }

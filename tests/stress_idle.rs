@@ -7,7 +7,7 @@
 mod common;
 
 use common::{Random, current_thread, multi_thread, stress};
-use runnext::runtime::Runtime;
+use runnext::runtime::{Builder, Runtime};
 use runnext::sync::{mpsc, oneshot};
 use runnext::task::{LocalSet, spawn_local};
 use std::future::{Future, poll_fn};
@@ -16,23 +16,52 @@ use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::thread;
 
-fn runtimes() -> [Runtime; 3] {
-    [current_thread(), multi_thread(1), multi_thread(2)]
+/// A runtime, and how often its threads were about to sleep.
+struct Idling {
+    rt: Runtime,
+    parks: Arc<AtomicUsize>,
 }
 
-/// Calls `touch` so many times, each once the one before was answered and some time has passed.
-fn hammer(times: usize, answers: &AtomicUsize, mut touch: impl FnMut()) {
-    let mut random = Random::new(7);
-    for n in 0..times {
-        wait_for(answers, n);
-        // From at once to long after it has gone to sleep, the short ones more often.
-        let most = 1 << (n % if n % 4 == 0 { 14 } else { 10 });
-        for _ in 0..random.below(most) {
-            std::hint::spin_loop();
+fn runtimes() -> [Idling; 3] {
+    let mut builders = [
+        Builder::new_current_thread(),
+        Builder::new_multi_thread(),
+        Builder::new_multi_thread(),
+    ];
+    builders[1].worker_threads(1);
+    builders[2].worker_threads(2);
+    builders.map(|mut builder| {
+        let parks = Arc::new(AtomicUsize::new(0));
+        let counted = parks.clone();
+        builder.on_thread_park(move || _ = counted.fetch_add(1, Ordering::Relaxed));
+        let rt = builder.build().unwrap();
+        Idling { rt, parks }
+    })
+}
+
+impl Idling {
+    /// Calls `touch` so many times, each once the one before was answered and some time has passed:
+    /// about as long as a thread takes from the answer to its sleep, which is learned on the way.
+    fn hammer(&self, times: usize, answers: &AtomicUsize, mut touch: impl FnMut()) {
+        let mut random = Random::new(7);
+        let mut delay = 1_000;
+        for n in 0..times {
+            wait_for(answers, n);
+            let parks = self.parks.load(Ordering::Relaxed);
+            let jitter = random.below(delay / 4 + 1);
+            for _ in 0..delay - delay / 8 + jitter {
+                std::hint::spin_loop();
+            }
+            touch();
+            // Down faster than up: a thread that lost its CPU on the way says little.
+            if self.parks.load(Ordering::Relaxed) == parks {
+                delay = (delay + delay / 32 + 1).min(1 << 12);
+            } else {
+                delay -= delay / 4;
+            }
         }
-        touch();
+        wait_for(answers, times);
     }
-    wait_for(answers, times);
 }
 
 fn wait_for(answers: &AtomicUsize, n: usize) {
@@ -83,61 +112,64 @@ impl Target {
     }
 
     /// Wakes it that many times.
-    fn wake(&self, times: usize) {
+    fn wake(&self, idling: &Idling, times: usize) {
         let waker = self.waker();
-        hammer(times, &self.answers, || waker.wake_by_ref());
+        idling.hammer(times, &self.answers, || waker.wake_by_ref());
     }
 }
 
 #[test]
 fn hears_a_thread_that_wakes_a_task() {
-    let times = stress() / 20;
-    for rt in runtimes() {
+    let times = stress() / 40;
+    for idling in runtimes() {
         let target: Arc<Target> = Arc::default();
-        let task = rt.spawn(target.polled(times));
+        let task = idling.rt.spawn(target.polled(times));
         thread::scope(|scope| {
-            scope.spawn(|| target.wake(times));
-            rt.block_on(task).unwrap();
+            scope.spawn(|| target.wake(&idling, times));
+            idling.rt.block_on(task).unwrap();
         });
     }
 }
 
 #[test]
 fn hears_a_thread_that_wakes_a_task_of_a_worker() {
-    let times = stress() / 20;
+    let times = stress() / 40;
     let [_, one, two] = runtimes();
-    for rt in [one, two] {
+    for idling in [one, two] {
         let target: Arc<Target> = Arc::default();
-        let task = rt.spawn(target.polled(times));
-        target.wake(times);
+        let task = idling.rt.spawn(target.polled(times));
+        target.wake(&idling, times);
         current_thread().block_on(task).unwrap();
     }
 }
 
 #[test]
 fn hears_a_thread_that_wakes_the_root_future() {
-    let times = stress() / 20;
-    for rt in runtimes() {
+    let times = stress() / 40;
+    for idling in runtimes() {
         let target: Arc<Target> = Arc::default();
         let root = target.polled(times);
         thread::scope(|scope| {
-            scope.spawn(|| target.wake(times));
-            rt.block_on(root);
+            scope.spawn(|| target.wake(&idling, times));
+            idling.rt.block_on(root);
         });
     }
 }
 
 #[test]
 fn hears_two_threads_that_wake_a_task_and_the_root_future() {
-    let times = stress() / 20;
-    for rt in runtimes() {
+    let times = stress() / 40;
+    for idling in runtimes() {
         let targets: [Arc<Target>; 2] = Default::default();
-        let (task, root) = (rt.spawn(targets[0].polled(times)), targets[1].polled(times));
+        let (task, root) = (
+            idling.rt.spawn(targets[0].polled(times)),
+            targets[1].polled(times),
+        );
         thread::scope(|scope| {
             for target in &targets {
-                scope.spawn(|| target.wake(times));
+                scope.spawn(|| target.wake(&idling, times));
             }
-            rt.block_on(async {
+            idling.rt.block_on(async {
                 root.await;
                 task.await.unwrap();
             });
@@ -147,38 +179,42 @@ fn hears_two_threads_that_wake_a_task_and_the_root_future() {
 
 #[test]
 fn hears_a_thread_that_spawns_tasks() {
-    let times = stress() / 40;
+    let times = stress() / 80;
     let [_, one, two] = runtimes();
-    for rt in [one, two] {
+    for idling in [one, two] {
         let answers = Arc::new(AtomicUsize::new(0));
-        hammer(times, &answers, || {
+        idling.hammer(times, &answers, || {
             let answers = answers.clone();
-            rt.spawn(async move { answers.fetch_add(1, Ordering::Release) });
+            idling
+                .rt
+                .spawn(async move { answers.fetch_add(1, Ordering::Release) });
         });
     }
 }
 
 #[test]
 fn hears_a_thread_that_spawns_closures() {
-    let times = stress() / 40;
-    for rt in runtimes() {
+    let times = stress() / 80;
+    for idling in runtimes() {
         let answers = Arc::new(AtomicUsize::new(0));
-        hammer(times, &answers, || {
+        idling.hammer(times, &answers, || {
             let answers = answers.clone();
-            rt.spawn_blocking(move || answers.fetch_add(1, Ordering::Release));
+            idling
+                .rt
+                .spawn_blocking(move || answers.fetch_add(1, Ordering::Release));
         });
     }
 }
 
 #[test]
 fn hears_a_thread_that_wakes_a_local_task() {
-    let times = stress() / 40;
-    for rt in runtimes() {
+    let times = stress() / 80;
+    for idling in runtimes() {
         let target: Arc<Target> = Arc::default();
         let polled = target.polled(times);
         thread::scope(|scope| {
-            scope.spawn(|| target.wake(times));
-            LocalSet::new().block_on(&rt, async { spawn_local(polled).await.unwrap() });
+            scope.spawn(|| target.wake(&idling, times));
+            LocalSet::new().block_on(&idling.rt, async { spawn_local(polled).await.unwrap() });
         });
     }
 }
@@ -186,18 +222,18 @@ fn hears_a_thread_that_wakes_a_local_task() {
 #[test]
 fn passes_work_between_its_threads() {
     // Each hop leaves one thread without work and has to reach another, or the same.
-    let times = stress() / 40;
-    for rt in runtimes() {
+    let times = stress() / 80;
+    for idling in runtimes() {
         let (to_b, mut at_b) = mpsc::channel(1);
         let (to_a, mut at_a) = mpsc::channel(1);
-        let echo = rt.spawn(async move {
+        let echo = idling.rt.spawn(async move {
             while let Some(n) = at_b.recv().await {
                 let (reply, answer) = oneshot::channel();
                 runnext::spawn(async move { reply.send(n).unwrap() });
                 to_a.send(answer.await.unwrap()).await.unwrap();
             }
         });
-        rt.block_on(async {
+        idling.rt.block_on(async {
             for n in 0..times {
                 to_b.send(n).await.unwrap();
                 assert_eq!(at_a.recv().await, Some(n));

@@ -23,6 +23,50 @@ struct Travelling(RawG);
 // SAFETY: only the pointer crosses threads; the set's thread runs or drops what it leads to.
 unsafe impl Send for Travelling {}
 
+/// Whom to wake when a G of the set is ready. Mostly one task polls the set; each `run_until` in a
+/// task of its own is another, and any of them may end first.
+#[derive(Debug, Default)]
+struct Pollers {
+    first: Option<Waker>,
+    others: Vec<Waker>,
+}
+
+impl Pollers {
+    fn contains(&self, waker: &Waker) -> bool {
+        let mut all = self.first.iter().chain(&self.others);
+        all.any(|other| other.will_wake(waker))
+    }
+
+    fn add(&mut self, waker: Waker) {
+        if self.first.is_none() {
+            self.first = Some(waker);
+        } else {
+            self.others.push(waker);
+        }
+    }
+
+    fn take(&mut self) -> Pollers {
+        std::mem::take(self)
+    }
+
+    fn drop_quietly(self) {
+        for waker in self.first.into_iter().chain(self.others) {
+            drop_quietly(waker);
+        }
+    }
+
+    /// Wakes all of them. They are whoever's wakers, and we may be in the middle of ending a G. By
+    /// reference, since a destructor that panics while another panic unwinds ends the process.
+    fn wake(self) {
+        for waker in self.first.iter().chain(&self.others) {
+            if let Err(payload) = caught(|| waker.wake_by_ref()) {
+                discard(payload);
+            }
+        }
+        self.drop_quietly();
+    }
+}
+
 /// What a `LocalSet` and the wakers of its Gs share.
 #[derive(Debug)]
 pub(crate) struct Local {
@@ -34,8 +78,8 @@ pub(crate) struct Local {
     arrived: Condvar,
     /// Whether `remote` is worth a lock.
     has_remote: AtomicBool,
-    /// The task that polls the set.
-    waker: Mutex<Option<Waker>>,
+    /// The tasks that poll the set.
+    wakers: Mutex<Pollers>,
     /// The set is gone, or going: it takes no more Gs.
     closed: AtomicBool,
     me: Weak<Local>,
@@ -56,7 +100,7 @@ impl Local {
             remote: Mutex::new(Vec::new()),
             arrived: Condvar::new(),
             has_remote: AtomicBool::new(false),
-            waker: Mutex::new(None),
+            wakers: Mutex::default(),
             closed: AtomicBool::new(false),
             me: me.clone(),
         })
@@ -102,17 +146,12 @@ impl Local {
 
     /// Notes whom to wake when a G of the set is ready.
     pub(crate) fn register(&self, waker: &Waker) {
-        let slot = lock(&self.waker);
-        if let Some(old) = &*slot
-            && old.will_wake(waker)
-        {
+        if lock(&self.wakers).contains(waker) {
             return;
         }
-        drop(slot);
-        // Cloned and dropped outside of the lock, since both are code of others.
+        // Cloned outside of the lock, since that is code of others.
         let waker = waker.clone();
-        let before = lock(&self.waker).replace(waker);
-        drop_quietly(before);
+        lock(&self.wakers).add(waker);
     }
 
     /// Runs some of the Gs that are ready; whether there may be more.
@@ -164,7 +203,8 @@ impl Local {
                 });
             }
             if !alive {
-                drop_quietly(lock(&self.waker).take());
+                let wakers = lock(&self.wakers).take();
+                wakers.drop_quietly();
                 return;
             }
             while let Some(gp) = self.next() {
@@ -195,15 +235,8 @@ impl Local {
 
     fn wake_poller(&self) {
         // Taken: a poller that was woken once will poll, and register again.
-        let waker = lock(&self.waker).take();
-        if let Some(waker) = waker {
-            // It is whoever's waker, and we may be in the middle of ending a G. By reference, since
-            // a destructor that panics while another panic unwinds ends the process.
-            if let Err(payload) = caught(|| waker.wake_by_ref()) {
-                discard(payload);
-            }
-            drop_quietly(waker);
-        }
+        let pollers = lock(&self.wakers).take();
+        pollers.wake();
     }
 }
 

@@ -92,10 +92,16 @@ impl Runtime {
 
     /// Runs `future` to its end on this thread, which runs tasks of the runtime while it waits.
     ///
-    /// The future is polled on this thread only, so it need not be `Send`. A task that runs here and
-    /// blocks the thread keeps it from being polled: blocking code belongs in
-    /// [`spawn_blocking`](Runtime::spawn_blocking). Tasks that are still pending when it ends go on on the runtime's threads; on a current-thread runtime they go
-    /// on in the next `block_on`.
+    /// The future is polled on this thread only, so it need not be `Send`. Tasks that are still
+    /// pending when it ends go on on the runtime's threads; on a current-thread runtime they go on
+    /// in the next `block_on`.
+    ///
+    /// # Blocking the thread
+    /// The future and the tasks that run beside it on this thread share it. A task that blocks it
+    /// keeps the future from being polled; a future that blocks it (`std::sync::mpsc`'s `recv`,
+    /// `std::thread::sleep`) holds up the task that it spawned or woke last, for ever if it waits
+    /// for that very task. Blocking code belongs in [`spawn_blocking`](Runtime::spawn_blocking) or
+    /// [`block_in_place`](crate::task::block_in_place).
     ///
     /// # Panics
     /// If the future panics, and if this thread is running tasks or a `block_on` already.

@@ -9,7 +9,9 @@ use std::panic::Location;
 /// Runs a closure that may block on a thread of the runtime's pool, away from the tasks.
 ///
 /// The pool grows up to `max_blocking_threads`, 512 by default; further closures wait for a
-/// thread. A closure that has begun cannot be aborted, and the runtime's end waits for it.
+/// thread. A closure that has begun cannot be aborted, and the runtime's end waits for it. Where no
+/// thread of the pool is running and none can be started, other closures that just came to wait for
+/// one end [cancelled](super::JoinError::is_cancelled) as well.
 ///
 /// # Panics
 /// If there is no current runtime; or if no thread of the pool is running and the operating

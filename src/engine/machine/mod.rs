@@ -153,10 +153,18 @@ impl Wake for Machine {
 
 /// Calls a user's `on_thread_*` function. A panic in it was reported by the hook; the thread goes
 /// on, since its queues hold work that is not its own.
+///
+/// A hook may be called while an order, and with it a P, waits for this thread. So it must not
+/// block, like a poll, though no budget limits it.
 pub(crate) fn call_hook(name: &str, hook: Option<&Arc<dyn Fn() + Send + Sync>>) {
-    if let Some(hook) = hook
-        && let Err(payload) = panics::caught(|| hook())
-    {
+    let Some(hook) = hook else {
+        return;
+    };
+    let role = current::set_role(current::Role::Running);
+    current::set_budget(None);
+    let called = panics::caught(|| hook());
+    current::set_role(role);
+    if let Err(payload) = called {
         eprintln!(
             "runnext: `{name}` panicked{}{}; the thread goes on without it",
             if panics::message(&*payload).is_some() {

@@ -22,7 +22,7 @@ impl Shared {
         let mut cx = std::task::Context::from_waker(&waker);
         // Declared before the future, so that the P is given back after the future was dropped,
         // and also if it panics.
-        let leave = Leave {
+        let _leave = Leave {
             shared: self,
             context: &context,
         };
@@ -32,7 +32,6 @@ impl Shared {
             if m.take_root_woken() {
                 current::refill_budget();
                 if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
-                    drop(leave);
                     return output;
                 }
             }

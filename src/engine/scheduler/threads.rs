@@ -4,7 +4,7 @@
 use super::Shared;
 use crate::engine::current::{self, Context, Entered, Role};
 use crate::engine::machine::{Machine, Order, call_hook};
-use crate::engine::primitive::{Arc, Condvar, Mutex, lock, thread};
+use crate::engine::primitive::{Arc, AtomicBool, Condvar, Mutex, Ordering, lock, thread};
 use crate::engine::util::panics;
 use std::io;
 use std::time::{Duration, Instant};
@@ -61,6 +61,7 @@ pub(super) enum Listed {
 pub(super) struct Threads {
     parked: Mutex<Parked>,
     tally: Arc<Tally>,
+    complained: AtomicBool,
 }
 
 /// The Ms that sleep or are about to, last in, first out: the one that slept for the shortest
@@ -147,13 +148,26 @@ impl Threads {
         }
     }
 
+    /// Says, once, that tasks have fewer threads than they were promised. They go on on those that
+    /// there are, and the next push tries again.
+    #[cold]
+    pub(super) fn complain(&self, error: &io::Error) {
+        if !self.complained.swap(true, Ordering::Relaxed) {
+            eprintln!(
+                "runnext: cannot start a worker thread: {error}. Tasks wait for the threads that \
+                 there are. Raise the limit on threads or memory of this process, or lower \
+                 `worker_threads` or `thread_stack_size` of the runtime"
+            );
+        }
+    }
+
     /// The count of the threads.
     pub(super) fn tally(&self) -> &Arc<Tally> {
         &self.tally
     }
 }
 
-/// How many threads there are, kept outside of the runtime so that a thread counts itself off
+/// The threads that there are, kept outside of the runtime so that a thread counts itself off
 /// only after it has let go of everything else.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -164,6 +178,9 @@ pub(super) struct Tally {
 #[derive(Debug, Default)]
 struct State {
     threads: usize,
+    /// Those whose handle is still to come.
+    starting: usize,
+    handles: Vec<thread::JoinHandle<()>>,
     drained: bool,
 }
 
@@ -175,7 +192,24 @@ impl Tally {
     }
 
     fn count(&self) {
-        lock(&self.state).threads += 1;
+        let mut state = lock(&self.state);
+        state.threads += 1;
+        state.starting += 1;
+    }
+
+    fn started(&self, handle: thread::JoinHandle<()>) {
+        let mut state = lock(&self.state);
+        state.starting -= 1;
+        // Threads end and others are started for as long as the runtime lives.
+        state.handles.retain(|handle| !handle.is_finished());
+        state.handles.push(handle);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    fn not_started(&self) {
+        lock(&self.state).starting -= 1;
+        self.count_off();
     }
 
     fn count_off(&self) {
@@ -183,11 +217,12 @@ impl Tally {
         self.changed.notify_all();
     }
 
-    /// Waits until all Gs and all threads but `spare` have ended. `false`: not within `timeout`.
+    /// Waits until all Gs and all threads but `spare` have ended; without a `timeout` also for the
+    /// destructors of the threads' thread-locals. `false`: not within `timeout`.
     pub(super) fn wait(&self, spare: usize, timeout: Option<Duration>) -> bool {
         let deadline = timeout.and_then(|t| Instant::now().checked_add(t));
         let mut state = lock(&self.state);
-        while state.threads > spare || !state.drained {
+        while state.threads > spare || state.starting > 0 || !state.drained {
             let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
             state = match left {
                 None => self
@@ -201,7 +236,24 @@ impl Tally {
                 }
             };
         }
+        let handles = std::mem::take(&mut state.handles);
+        drop(state);
+        if timeout.is_none() {
+            join_all(handles);
+        }
         true
+    }
+}
+
+/// Joins threads that have nothing left to do but their thread-locals' destructors.
+fn join_all(handles: Vec<thread::JoinHandle<()>>) {
+    let here = thread::current().id();
+    for handle in handles {
+        // This may be one of them: in a blocking closure, or in such a destructor.
+        if handle.thread().id() != here {
+            // A panic in such a destructor ends the process; nothing else is left that could.
+            let _ended = handle.join();
+        }
     }
 }
 
@@ -225,11 +277,16 @@ impl Shared {
                 tally.count_off();
             }
         });
-        if let Err(error) = started {
-            tally.count_off();
-            return Err(error);
+        match started {
+            Ok(handle) => {
+                tally.started(handle);
+                Ok(())
+            }
+            Err(error) => {
+                tally.not_started();
+                Err(error)
+            }
         }
-        Ok(())
     }
 }
 

@@ -42,8 +42,11 @@ impl Shared {
             machine.give(order);
             return true;
         }
-        if self.config.multi && self.start_thread(order).is_ok() {
-            return true;
+        if self.config.multi {
+            match self.start_thread(order) {
+                Ok(()) => return true,
+                Err(error) => self.threads.complain(&error),
+            }
         }
         self.release_p(pp, spinning);
         false
