@@ -3,6 +3,7 @@
 //! Each model ends when its threads sleep or are busy. Whoever was given an order by then wakes up
 //! and runs on; after that no G may be left.
 
+mod shutdown;
 mod world;
 
 use super::model::{Role, Seen, check};
