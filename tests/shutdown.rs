@@ -390,7 +390,9 @@ fn drops_futures_as_the_tasks_that_they_are() {
 
 #[test]
 fn waits_for_what_threads_keep_in_their_thread_locals() {
-    struct Slow(Guard);
+    struct Slow {
+        _guard: Guard,
+    }
     impl Drop for Slow {
         fn drop(&mut self) {
             // Long enough for a runtime that does not wait to be seen not to.
@@ -402,7 +404,8 @@ fn waits_for_what_threads_keep_in_their_thread_locals() {
         let drops = Drops::new();
         for _ in 0..3 {
             let guard = drops.guard();
-            let kept = rt.spawn_blocking(move || KEPT.with_borrow_mut(|k| k.push(Slow(guard))));
+            let kept =
+                rt.spawn_blocking(move || KEPT.with_borrow_mut(|k| k.push(Slow { _guard: guard })));
             rt.block_on(kept).unwrap();
         }
         drop(rt);
