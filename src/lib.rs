@@ -94,6 +94,11 @@ pub mod task;
 #[cfg(not(loom))]
 pub use task::spawn;
 
+#[cfg(stackful)]
+pub mod stackful;
+#[cfg(stackful)]
+pub use stackful::{go, wait};
+
 /// Channels, locks and other ways for tasks to meet: tokio's, which need no runtime, re-exported.
 ///
 /// They take no part in the budget of [`task::coop`]: a loop over a channel that is never empty

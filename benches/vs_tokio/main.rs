@@ -12,20 +12,21 @@
 //!
 //! What makes the comparison fair is written where it is done:
 //! - [`rivals`]: the seam with both runtimes behind it, and how they are built;
-//! - [`harness`]: alternation, warm-up, medians, counting switches;
+//! - [`common::options`]: the command line, with what is this bench's own in this file;
+//! - [`common::harness`]: alternation, warm-up, medians, counting switches;
 //! - [`works`]: the works, each one function for both;
 //! - [`child`]: memory and idleness, each in a process of its own;
-//! - [`machine`]: what it ran on, and how quiet that was;
-//! - [`table`]: what is printed.
+//! - [`common::machine`]: what it ran on, and how quiet that was;
+//! - [`common::table`]: what is printed.
 //!
 //! Absolute times depend on the machine and on its neighbours; ratios much less. Where others used
 //! more than a few percent of the CPUs, which the last line tells, two workers did not have two cores: run it again.
 
 mod child;
-mod harness;
-mod machine;
+#[allow(dead_code)] // Each bench uses a part of it.
+#[path = "../common/mod.rs"]
+mod common;
 mod rivals;
-mod table;
 mod works;
 
 use std::env;
@@ -33,20 +34,17 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use child::Measure;
-use harness::{Contestant, Effort, Quartiles, Series, alternate, geometric_mean};
+use common::harness::{Contestant, Quartiles, Series, alternate, geometric_mean};
+use common::options::at_least_one;
+use common::table::{Heading, Row, Table, Target};
 use rivals::{Rival, Runnext, Setup, Tokio};
-use table::{Row, Table, Target};
 use works::{Work, scaling};
 
+/// The options of this bench alone.
 const USAGE: &str = "\
 options of vs_tokio:
   --workers N        workers of each runtime (default 2, which the targets are set for)
-  --only SUBSTRING   only the rows whose name contains it
-  --rounds N         exactly N pairs of runs a row (default: as many as fit into about 5 s, 64 to 512)
-  --drivers          call enable_all on both builders (default: no drivers)
-  --smoke            tiny sizes and one round: does it run at all? Takes seconds, measures nothing
-  --markdown         print the table as Markdown
-  --help             print this";
+  --drivers          call enable_all on both builders (default: no drivers)";
 
 const PARKED: &str = "bytes of a parked task (runnext/tokio)";
 const IDLE: &str = "wake-ups when idle, in 2 s";
@@ -55,9 +53,7 @@ const IDLE: &str = "wake-ups when idle, in 2 s";
 #[derive(Debug)]
 struct Options {
     setup: Setup,
-    only: String,
-    effort: Effort,
-    markdown: bool,
+    common: common::options::Options,
 }
 
 fn main() -> ExitCode {
@@ -67,7 +63,7 @@ fn main() -> ExitCode {
         child::main(args);
     }
     if args.iter().any(|arg| arg == "--help") {
-        println!("{USAGE}");
+        println!("{USAGE}{}", common::options::USAGE);
         return ExitCode::SUCCESS;
     }
     match Options::parse(&args).and_then(|options| run(&options)) {
@@ -81,70 +77,41 @@ fn main() -> ExitCode {
 
 impl Options {
     fn parse(args: &[String]) -> Result<Self, String> {
-        let mut options = Self {
-            setup: Setup {
-                workers: 2,
-                drivers: false,
-            },
-            only: String::new(),
-            effort: Effort::Budget(Duration::from_secs(5)),
-            markdown: false,
+        let mut setup = Setup {
+            workers: 2,
+            drivers: false,
         };
-        let mut args = args.iter();
-        while let Some(arg) = args.next() {
-            let mut value = || args.next().ok_or(format!("{arg} needs a value\n\n{USAGE}"));
-            match arg.as_str() {
-                "--workers" => options.setup.workers = at_least_one(arg, value()?)?,
-                "--rounds" => options.effort = Effort::Pairs(at_least_one(arg, value()?)?),
-                "--only" => options.only = value()?.to_lowercase(),
-                "--drivers" => options.setup.drivers = true,
-                "--smoke" => options.effort = Effort::Smoke,
-                "--markdown" => options.markdown = true,
-                // Cargo's own, for harnesses that are told apart by it.
-                "--bench" => {}
-                unknown => return Err(format!("unknown option `{unknown}`\n\n{USAGE}")),
+        let common = common::options::Options::parse(args, |option, value| {
+            match option {
+                "--workers" => setup.workers = at_least_one(option, &value()?)?,
+                "--drivers" => setup.drivers = true,
+                _ => return Ok(false),
             }
-        }
-        Ok(options)
+            Ok(true)
+        })?;
+        Ok(Self { setup, common })
     }
 
     fn wants(&self, name: &str) -> bool {
-        name.to_lowercase().contains(&self.only)
+        self.common.wants(name)
     }
 
     fn smoke(&self) -> bool {
-        matches!(self.effort, Effort::Smoke)
-    }
-}
-
-fn at_least_one(option: &str, value: &str) -> Result<usize, String> {
-    match value.parse() {
-        Ok(number) if number > 0 => Ok(number),
-        _ => Err(format!(
-            "{option} takes a whole number above 0, not `{value}`"
-        )),
+        self.common.smoke()
     }
 }
 
 fn run(options: &Options) -> Result<(), String> {
-    let names = || {
-        works::ALL
-            .iter()
-            .map(|work| work.name)
-            .chain([scaling::NAME, PARKED, IDLE])
-    };
-    if !names().any(|name| options.wants(name)) {
-        let names: Vec<_> = names().collect();
-        return Err(format!(
-            "no row's name contains `{}`; the rows are\n  {}",
-            options.only,
-            names.join("\n  ")
-        ));
-    }
+    let names: Vec<_> = works::ALL
+        .iter()
+        .map(|work| work.name)
+        .chain([scaling::NAME, PARKED, IDLE])
+        .collect();
+    options.common.check(&names)?;
 
     // A target means nothing at a tiny size or with another number of workers.
     let judged = options.setup.workers == 2 && !options.smoke();
-    let mut table = Table::start(options.markdown, judged, options.setup);
+    let mut table = Table::start(options.common.markdown, judged, heading(options.setup));
     let mut ratios = Vec::new();
     for work in works::ALL.iter().filter(|work| options.wants(work.name)) {
         table.begin(work.name);
@@ -174,6 +141,14 @@ fn run(options: &Options) -> Result<(), String> {
     }
 }
 
+fn heading(setup: Setup) -> Heading {
+    let drivers = if setup.drivers { "with" } else { "without" };
+    Heading {
+        setup: format!("{} worker(s) each, {drivers} drivers", setup.workers),
+        rival: "tokio",
+    }
+}
+
 /// One work on both.
 fn versus(work: &Work, options: &Options) -> Series {
     let size = if options.smoke() {
@@ -182,7 +157,7 @@ fn versus(work: &Work, options: &Options) -> Series {
         work.size
     };
     alternate(
-        options.effort,
+        options.common.effort,
         contestant::<Tokio>(options.setup, move |runtime| (work.on_tokio)(runtime, size)),
         contestant::<Runnext>(options.setup, move |runtime| {
             (work.on_runnext)(runtime, size)
@@ -197,12 +172,12 @@ fn scaling_row(options: &Options) -> Row {
     let tokio = one_against_all::<Tokio>(options);
     let runnext = one_against_all::<Runnext>(options);
     let all = alternate(
-        options.effort,
+        options.common.effort,
         all_spawn::<Tokio>(options, workers),
         all_spawn::<Runnext>(options, workers),
     );
     Row {
-        tokio: format!("x {:.2}", tokio.median),
+        rival: format!("x {:.2}", tokio.median),
         runnext: format!("x {:.2}", runnext.median),
         ratio: Some(runnext),
         target: Some(Target::AtLeast(scaling::TARGET_FOR_TWO)),
@@ -214,7 +189,7 @@ fn scaling_row(options: &Options) -> Row {
 fn one_against_all<R: Rival>(options: &Options) -> Quartiles {
     let workers = options.setup.workers;
     let series = alternate(
-        options.effort,
+        options.common.effort,
         all_spawn::<R>(options, 1),
         all_spawn::<R>(options, workers),
     );
@@ -264,7 +239,7 @@ fn parked(options: &Options) -> Result<Row, String> {
         .map(|(runnext, tokio)| runnext / tokio);
     Ok(Row {
         ratio: Some(Quartiles::of(ratios)),
-        tokio: format!("{:.0} B", Quartiles::of(tokio).median),
+        rival: format!("{:.0} B", Quartiles::of(tokio).median),
         runnext: format!("{:.0} B", Quartiles::of(runnext).median),
         target: Some(Target::AtMost(0.55)),
         switches: None,
@@ -278,7 +253,7 @@ fn idle(options: &Options) -> Result<Row, String> {
     let tokio = measure.in_child::<Tokio>(options.setup)?;
     let runnext = measure.in_child::<Runnext>(options.setup)?;
     Ok(Row {
-        tokio: tokio.to_string(),
+        rival: tokio.to_string(),
         runnext: runnext.to_string(),
         ratio: None,
         target: Some(Target::Zero { seen: runnext }),

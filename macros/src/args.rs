@@ -70,6 +70,8 @@ pub(crate) struct Args {
     pub(crate) flavor: Flavor,
     /// Only with [`Flavor::MultiThread`].
     pub(crate) worker_threads: Option<Expr>,
+    /// The word `stackful`, if the body is to be blocking-style code.
+    pub(crate) stackful: Option<Ident>,
     /// The path of the runtime crate; `None` is `::runnext`.
     pub(crate) krate: Option<Path>,
 }
@@ -137,8 +139,12 @@ struct Given {
     names: Vec<Ident>,
     flavor: Option<Flavor>,
     worker_threads: Option<Expr>,
+    stackful: Option<Ident>,
     krate: Option<Path>,
 }
+
+/// The one argument without a value.
+const STACKFUL: &str = "stackful";
 
 /// Reads the arguments of `attr`. Those that are wrong count as not given.
 pub(crate) fn parse(attr: Attr, tokens: TokenStream, errors: &mut Errors) -> Args {
@@ -177,6 +183,9 @@ fn argument(
         )));
     };
     let known = ARGUMENTS.iter().find(|argument| name == argument.name);
+    if name == STACKFUL {
+        return stackful(input, name, given, errors);
+    }
     let has_equals = input.parse::<Option<Token![=]>>()?.is_some();
     if !has_equals || input.is_empty() || input.peek(Token![,]) {
         errors.push(match (known, Flavor::named(&name.to_string())) {
@@ -217,6 +226,32 @@ fn argument(
     Ok(())
 }
 
+/// Reads what follows the word `stackful`, which is nothing.
+fn stackful(
+    input: ParseStream<'_>,
+    name: Ident,
+    given: &mut Given,
+    errors: &mut Errors,
+) -> Result<(), Error> {
+    if given.stackful.is_some() {
+        errors.push(Error::new_spanned(
+            &name,
+            "`stackful` is given twice: remove one of the two",
+        ));
+    }
+    if !input.is_empty() && !input.peek(Token![,]) {
+        errors.push(Error::new_spanned(
+            &name,
+            "`stackful` takes no value: write the word alone, or leave it out",
+        ));
+        while !input.is_empty() && !input.peek(Token![,]) {
+            input.parse::<TokenTree>()?;
+        }
+    }
+    given.stackful = Some(name);
+    Ok(())
+}
+
 /// The value without the invisible group that a `macro_rules!` fragment comes in.
 fn ungroup(mut value: Expr) -> Expr {
     while let Expr::Group(group) = value {
@@ -235,7 +270,9 @@ fn missing_value(name: &Ident, argument: &Argument) -> Error {
 fn unknown(attr: Attr, name: &Ident) -> Error {
     let known: Vec<_> = ARGUMENTS
         .iter()
-        .map(|argument| format!("`{}`", argument.name))
+        .map(|argument| argument.name)
+        .chain([STACKFUL])
+        .map(|name| format!("`{name}`"))
         .collect();
     Error::new_spanned(
         name,
@@ -351,6 +388,7 @@ impl Given {
         Args {
             flavor,
             worker_threads,
+            stackful: self.stackful,
             krate: self.krate,
         }
     }

@@ -11,6 +11,17 @@
 //! }
 //! ```
 //!
+//! With `stackful`, on a plain `fn`, it is shorter:
+//!
+//! ```text
+//! #attrs  #vis fn name(params) -> T {
+//!     let runtime = Builder::new_…().enable_all().build().expect("…");
+//!     let body = move || -> T { … };                    // the user's tokens, as they came
+//!     let task = runtime.handle().go(body);
+//!     match runtime.block_on(task) { Ok(output) => output, Err(error) => resume_unwind(…) }
+//! }
+//! ```
+//!
 //! - **The `if let` is never taken.** An async block cannot declare its output type, and one left to
 //!   inference takes it from the first `return` or `?` that it meets: `return Err(Box::new(e))`
 //!   would make it a `Result<_, Box<E>>`, to be refused where the declared `Result<_, Box<dyn
@@ -56,12 +67,29 @@ pub(crate) fn expand(attr: Attr, args: TokenStream, item: TokenStream) -> TokenS
     function.refuse_second(attr, &mut errors);
 
     let is_async = function.sig.asyncness.is_some();
-    if !is_async {
-        errors.push(Error::new_spanned(
-            function.sig.fn_token,
-            format!("`{attr}` goes on an `async fn`: write `async` before `fn`"),
-        ));
-    }
+    let fits = match (&args.stackful, is_async) {
+        (None, true) | (Some(_), false) => true,
+        (None, false) => {
+            errors.push(Error::new_spanned(
+                function.sig.fn_token,
+                format!(
+                    "`{attr}` goes on an `async fn`: write `async` before `fn`; or, for \
+                     blocking-style code, `#[runnext::{}(stackful)]`",
+                    attr.ident(),
+                ),
+            ));
+            false
+        }
+        (Some(_), true) => {
+            errors.push(Error::new_spanned(
+                function.sig.asyncness,
+                "a `stackful` body is blocking-style code, which waits with `runnext::wait`: \
+                 remove this `async`, or the argument `stackful`",
+            ));
+            function.sig.asyncness = None;
+            true
+        }
+    };
     let main_has_params =
         attr == Attr::Main && function.sig.ident == "main" && !function.sig.inputs.is_empty();
     if main_has_params {
@@ -88,8 +116,10 @@ pub(crate) fn expand(attr: Attr, args: TokenStream, item: TokenStream) -> TokenS
             #errors
         };
     }
-    if is_async {
-        function.block_on(attr, &args);
+    match (fits, &args.stackful) {
+        (true, None) => function.block_on(attr, &args),
+        (true, Some(_)) => function.go(&args),
+        (false, _) => {}
     }
     quote!(#function #errors)
 }
@@ -217,6 +247,30 @@ impl Function {
             let body = #asyncness #body;
             #erase
             #exit
+        };
+    }
+}
+
+impl Function {
+    /// Makes it a function that runs what was its body as a stackful task, and blocks on that.
+    fn go(&mut self, args: &Args) {
+        let span = Span::mixed_site();
+        let runtime = runtime(args);
+        let output = declared(&self.sig.output).map(|ty| quote_spanned!(span=> -> #ty));
+        let mut body = TokenStream::new();
+        self.brace
+            .surround(&mut body, |tokens| self.body.to_tokens(tokens));
+        self.body = quote_spanned! {span=>
+            let runtime = #runtime;
+            let body = move || #output #body;
+            let task = runtime.handle().go(body);
+            match runtime.block_on(task) {
+                ::core::result::Result::Ok(output) => output,
+                // The panic was reported where it happened.
+                ::core::result::Result::Err(error) => {
+                    ::std::panic::resume_unwind(error.into_panic())
+                }
+            }
         };
     }
 }

@@ -19,6 +19,7 @@
 //! |---|---|---|---|
 //! | `flavor` | `"multi_thread"` or `"current_thread"` | `"multi_thread"` | `"current_thread"` |
 //! | `worker_threads` | an expression of type `usize`, above 0; only for `multi_thread` | one for each CPU | – |
+//! | `stackful` | none: the word alone, on a plain `fn` | – | – |
 //! | `crate` | the path by which the runtime crate is reached, as a string or bare | `"::runnext"` | `"::runnext"` |
 //!
 //! Whatever else a runtime can be told is said to `runtime::Builder` in an ordinary `fn main`, as
@@ -80,6 +81,9 @@ use proc_macro::TokenStream;
 ///   flavor; one for each CPU unless given. Any expression of type `usize` will do. It is evaluated
 ///   when the function is called and can name its parameters. 0 is an error, at compile time if it
 ///   is written as a literal.
+/// - `stackful`, without a value, on a plain `fn`: the body is blocking-style code, and runs as a
+///   stackful task that waits with `runnext::wait`. Parameters and output are then `Send` and
+///   `'static`, since the task runs on a thread of the runtime.
 /// - `crate = "path"`: the path by which the runtime crate is reached, `"::runnext"` unless given.
 ///   It is for programs that rename the dependency and for crates that re-export it.
 ///
@@ -114,6 +118,18 @@ use proc_macro::TokenStream;
 ///
 /// fn main() {
 ///     println!("{:?}", squares(vec![1, 2, 3]));
+/// }
+/// ```
+///
+/// Blocking-style code:
+///
+/// ```no_run
+/// use runnext::wait;
+///
+/// #[runnext::main(stackful)]
+/// fn main() {
+///     let words = runnext::go(|| "to be or not to be".split(' ').count());
+///     println!("{} words", wait(words).unwrap());
 /// }
 /// ```
 ///

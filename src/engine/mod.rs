@@ -19,13 +19,16 @@
 //! 1. `primitive`
 //! 2. `util`
 //! 3. `sys`
-//! 4. `task`
-//! 5. `queue`
-//! 6. `processor`
-//! 7. `idle`
-//! 8. `machine`
-//! 9. `local`
-//! 10. `scheduler`
+//! 4. `context`
+//! 5. `stack`
+//! 6. `task`
+//! 7. `queue`
+//! 8. `processor`
+//! 9. `idle`
+//! 10. `machine`
+//! 11. `local`
+//! 12. `scheduler`
+//! 13. `lend`
 //!
 //! Nouns are low, verbs are high: G, M, P and the queues are data with small invariants, and
 //! whatever touches two of them is in `scheduler`. Where a low layer has to call upwards it does so
@@ -58,7 +61,12 @@
 //! | stray | an M that gave its P away in the middle of a poll |
 //! | home | what queues a G when it becomes ready: a runtime, or a `LocalSet` |
 
+#[cfg(stackful)]
+#[allow(dead_code)] // Stackful Gs, which are to use it, do not exist yet.
+pub(crate) mod context;
 pub(crate) mod idle;
+#[cfg(stackful)]
+pub(crate) mod lend;
 #[cfg(not(loom))]
 pub(crate) mod local;
 #[cfg(not(loom))]
@@ -69,6 +77,8 @@ pub(crate) mod processor;
 pub(crate) mod queue;
 #[cfg(not(loom))]
 pub(crate) mod scheduler;
+#[cfg(stackful)]
+pub(crate) mod stack;
 #[cfg(not(loom))]
 pub(crate) mod sys;
 pub(crate) mod task;

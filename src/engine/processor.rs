@@ -47,6 +47,9 @@ pub(crate) struct Own {
     pub(crate) stole_at: Cell<u64>,
     /// Where thieves start.
     pub(crate) random: Random,
+    /// Stacks for the next Gs that begin here.
+    #[cfg(stackful)]
+    pub(crate) stacks: std::cell::RefCell<crate::engine::stack::Cache>,
     /// When the holder last found work after having had none.
     pub(crate) busy_since: Cell<Option<Instant>>,
 }
@@ -86,6 +89,8 @@ impl Processor {
                 tracked: Cell::new(None),
                 stole_at: Cell::new(u64::MAX),
                 random: Random::new(seed.wrapping_add(id as u64)),
+                #[cfg(stackful)]
+                stacks: std::cell::RefCell::default(),
                 busy_since: Cell::new(None),
             }),
             stats: CachePadded::default(),

@@ -1,6 +1,8 @@
 //! How a runtime is put together.
 
 use super::{Handle, Runtime};
+#[cfg(stackful)]
+use crate::engine::scheduler::stackful::Stacks;
 use crate::engine::scheduler::{Config, DEFAULT_NAME, Hooks, Shared, default_procs, entropy};
 use std::io;
 use std::sync::Arc;
@@ -41,6 +43,8 @@ pub struct Builder {
     max_blocking_threads: usize,
     thread_name: Arc<dyn Fn() -> String + Send + Sync>,
     thread_stack_size: Option<usize>,
+    #[cfg(stackful)]
+    stacks: Stacks,
     keep_alive: Duration,
     start: Option<Arc<dyn Fn() + Send + Sync>>,
     stop: Option<Arc<dyn Fn() + Send + Sync>>,
@@ -69,6 +73,8 @@ impl Builder {
             max_blocking_threads: 512,
             thread_name: Arc::new(|| DEFAULT_NAME.to_owned()),
             thread_stack_size: None,
+            #[cfg(stackful)]
+            stacks: Stacks::default(),
             keep_alive: Duration::from_secs(10),
             start: None,
             stop: None,
@@ -147,6 +153,24 @@ impl Builder {
     /// [`std::thread`].
     pub fn thread_stack_size(&mut self, bytes: usize) -> &mut Builder {
         self.thread_stack_size = Some(bytes);
+        self
+    }
+
+    /// The size in bytes of the stacks of stackful tasks, those of [`go`](crate::go), rounded up to
+    /// whole pages and to the least that there is. The default is 64 KiB, of which only what is used
+    /// takes memory. A task that needs more ends the process with a message that says so;
+    /// [`stackful::Builder::stack_size`](crate::stackful::Builder::stack_size) is for a single one.
+    #[cfg(stackful)]
+    pub fn stack_size(&mut self, bytes: usize) -> &mut Builder {
+        self.stacks.size = bytes;
+        self
+    }
+
+    /// The most stackful tasks that may be alive at once. The default is 16 million, for which there
+    /// is hardly memory; a lower one turns a leak of tasks into an error that says so.
+    #[cfg(stackful)]
+    pub fn max_stacks(&mut self, count: usize) -> &mut Builder {
+        self.stacks.max = count;
         self
     }
 
@@ -264,6 +288,8 @@ impl Builder {
         } else {
             1
         };
+        #[cfg(stackful)]
+        let stacks = self.stacks.normalised()?;
         let shared = Shared::new(Config {
             procs,
             multi,
@@ -271,6 +297,8 @@ impl Builder {
             max_blocking_threads: self.max_blocking_threads,
             keep_alive: self.keep_alive,
             thread_stack_size: self.thread_stack_size,
+            #[cfg(stackful)]
+            stacks,
             seed: self.seed.unwrap_or_else(entropy),
             hooks: Hooks {
                 name: self.thread_name.clone(),

@@ -79,6 +79,23 @@ impl Handle {
         JoinHandle::new(self.shared.spawn(future, Spawn::at(gopc)))
     }
 
+    /// Spawns a stackful task. See [`go`](crate::go).
+    ///
+    /// # Panics
+    /// If there is no stack for it.
+    #[track_caller]
+    #[cfg(stackful)]
+    pub fn go<F, T>(&self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        use crate::engine::scheduler::stackful::Options;
+        use crate::stackful::{go_on, or_panic};
+        let spawn = Spawn::at(Location::caller());
+        or_panic(go_on(self, f, spawn, Options::default()))
+    }
+
     /// Runs a closure that may block on a thread of the pool. See
     /// [`task::spawn_blocking`](crate::task::spawn_blocking).
     ///

@@ -159,6 +159,33 @@ impl<T: 'static> JoinSet<T> {
         self.insert(task::spawn(task))
     }
 
+    /// Spawns a stackful task on the current runtime and puts it into the set. See
+    /// [`go`](crate::go).
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime, or if there is no stack for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[runnext::main]
+    /// # async fn main() {
+    /// let mut set = runnext::task::JoinSet::new();
+    /// set.go(|| runnext::wait(async { "done" }));
+    /// assert_eq!(set.join_next().await.unwrap().unwrap(), "done");
+    /// # }
+    /// ```
+    #[track_caller]
+    #[cfg(stackful)]
+    pub fn go<F>(&mut self, f: F) -> AbortHandle
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send,
+    {
+        self.insert(crate::go(f))
+    }
+
     /// Spawns a task on the runtime of `handle` and puts it into the set.
     ///
     /// The task starts to run at once, whether the set is awaited or not. On a runtime that has

@@ -12,6 +12,13 @@
 //! Everything that can be an argument is one; this is for calls that come back through the user's
 //! code: spawns, wakes, `task::id`, leaf futures.
 
+#[cfg(stackful)]
+mod aside;
+
+#[cfg(stackful)]
+pub(crate) use aside::{has_aside, is_machine, put_aside, take_up, whereabouts};
+
+use super::Machine;
 use crate::engine::primitive::{Arc, AtomicUsize, Ordering};
 use crate::engine::processor::Processor;
 use crate::engine::task::{G, Id};
@@ -78,8 +85,10 @@ pub(crate) struct Context {
     pp: Cell<*const Processor>,
     /// It gave its P away in the middle of a poll, which goes on.
     stray: Cell<bool>,
-    /// It belongs to a thread of the runtime's pool.
-    pool: bool,
+    /// The M, if it is a thread of the runtime's pool, which stays; or null.
+    machine: *const Machine,
+    /// It met a G that only a thread which stays may run, and has to give its P to one.
+    hands_over: Cell<bool>,
     below: Cell<*const Context>,
 }
 
@@ -90,15 +99,16 @@ impl Context {
             home,
             pp: Cell::new(ptr::null()),
             stray: Cell::new(false),
-            pool: false,
+            machine: ptr::null(),
+            hands_over: Cell::new(false),
             below: Cell::new(ptr::null()),
         }
     }
 
-    /// As `new`, of a thread of the runtime's own.
-    pub(crate) fn of_pool(home: *const ()) -> Context {
+    /// As `new`, of a thread of the runtime's own, which keeps `m` for as long as this.
+    pub(crate) fn of_pool(home: *const (), m: &Machine) -> Context {
         Context {
-            pool: true,
+            machine: m,
             ..Context::new(home)
         }
     }
@@ -125,6 +135,11 @@ impl Context {
 }
 
 impl Context {
+    /// Whether it has to give its P to a thread that stays; the answer is no from now on.
+    pub(crate) fn take_hands_over(&self) -> bool {
+        self.hands_over.replace(false)
+    }
+
     /// Whether it gave its P away in the middle of a poll, which goes on.
     pub(crate) fn is_stray(&self) -> bool {
         self.stray.get()
@@ -138,7 +153,7 @@ impl Context {
 
 /// Whether this thread is one of the pool of the runtime `home`.
 pub(crate) fn is_pool_thread_of(home: *const ()) -> bool {
-    any_context(|c| c.pool && c.home == home)
+    any_context(|c| !c.machine.is_null() && c.home == home)
 }
 
 fn any_context(matches: impl Fn(&Context) -> bool) -> bool {

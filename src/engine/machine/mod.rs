@@ -1,8 +1,11 @@
 //! M: a thread that can run Gs, how it is told what to do, and where it keeps what it is doing.
 
+#[cfg_attr(not(stackful), allow(dead_code))] // Whose queue is always empty then.
+mod bound;
 pub(crate) mod current;
 mod patience;
 
+use self::bound::Bound;
 use self::patience::Patience;
 use crate::engine::primitive::{Arc, AtomicBool, AtomicU32, Ordering};
 use crate::engine::sys::Parker;
@@ -20,6 +23,10 @@ pub(crate) enum Order {
         /// Whether the M was counted as spinning on its behalf.
         spinning: bool,
     },
+    /// Run the Gs that only this M may run, without a P.
+    Bound,
+    /// Give memory of unused stacks back, now and then, until there is none.
+    Decay,
     /// Run blocking closures; a searcher was counted on its behalf.
     Block,
     /// End.
@@ -29,13 +36,17 @@ pub(crate) enum Order {
 const NONE: u32 = 0;
 const EXIT: u32 = 1;
 const BLOCK: u32 = 2;
-const RUN: u32 = 4;
+const BOUND: u32 = 3;
+const DECAY: u32 = 4;
+const RUN: u32 = 5;
 
 impl Order {
     fn encode(self) -> u32 {
         match self {
             Order::Exit => EXIT,
             Order::Block => BLOCK,
+            Order::Bound => BOUND,
+            Order::Decay => DECAY,
             Order::Run { pp, spinning } => RUN + ((pp as u32) << 1) + u32::from(spinning),
         }
     }
@@ -45,6 +56,8 @@ impl Order {
             NONE => None,
             EXIT => Some(Order::Exit),
             BLOCK => Some(Order::Block),
+            BOUND => Some(Order::Bound),
+            DECAY => Some(Order::Decay),
             run => Some(Order::Run {
                 pp: ((run - RUN) >> 1) as usize,
                 spinning: (run - RUN) & 1 == 1,
@@ -64,6 +77,8 @@ pub(crate) struct Machine {
     /// The root future of a `block_on` wants to be polled.
     root_woken: AtomicBool,
     is_root: bool,
+    /// The Gs that only this M may run.
+    pub(crate) bound: Bound,
     /// How long it looks for work before it parks.
     pub(crate) patience: Patience,
 }
@@ -85,6 +100,7 @@ impl Machine {
             order: AtomicU32::new(NONE),
             root_woken: AtomicBool::new(is_root),
             is_root,
+            bound: Bound::new(),
             patience: Patience::new(),
         }
     }
@@ -92,6 +108,11 @@ impl Machine {
     /// Whether this is a thread in `block_on`, which may leave at any time.
     pub(crate) fn is_root(&self) -> bool {
         self.is_root
+    }
+
+    /// Whether it has Gs that only it may run. Told to others by the M itself, while it parks.
+    pub(crate) fn is_host(&self) -> bool {
+        self.bound.is_host()
     }
 
     /// Tells the M, which the caller took off the list of parked Ms, what to do.
@@ -123,6 +144,11 @@ impl Machine {
         // Ordering: Acquire, partner of the Release in `wake_by_ref`. An exchange, so that the
         // polls that follow come after it in every thread's eyes.
         self.root_woken.swap(false, Ordering::AcqRel)
+    }
+
+    /// Has the M look around if it sleeps.
+    pub(crate) fn unpark(&self) {
+        self.parker.unpark();
     }
 
     /// Sleeps until there may be an order or the root is woken; it may also be for nothing.
@@ -187,6 +213,8 @@ mod tests {
         for order in [
             Order::Exit,
             Order::Block,
+            Order::Bound,
+            Order::Decay,
             Order::Run {
                 pp: 0,
                 spinning: false,

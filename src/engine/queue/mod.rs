@@ -5,6 +5,7 @@
 //! | [`Runnext`] | the owner | the owner, seldom a thief |
 //! | [`Ring`] | the owner, at the tail | the owner and thieves, at the head |
 //! | [`Global`] | anyone | whoever holds a P |
+//! | `Inbox`, in `util` since a G carries a part of it | anyone | one M, everything at once |
 //!
 //! An entry is a [`RawG`], which owns one G that is ready to run: taking it out of a queue moves
 //! the ownership to the taker, and nobody else gets it. Dropping a queue does not run or free

@@ -274,6 +274,10 @@ struct Regain<'a> {
 
 impl Drop for Regain<'_> {
     fn drop(&mut self) {
+        if self.context.pp().is_some() {
+            // A stackful G waited inside, and its M took a P to run others.
+            return;
+        }
         let claimed = if self.shared.stopping() {
             None
         } else {

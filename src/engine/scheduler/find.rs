@@ -32,6 +32,8 @@ pub(super) enum Left {
     },
     /// A G gave the P away in `block_in_place`, and none was idle when it ended.
     NoP,
+    /// It met a G that only an M which stays may run, and is none. The M holds its P.
+    HandsOver,
     /// The runtime is shutting down. The M holds its P.
     Stop,
 }
@@ -59,11 +61,18 @@ impl Shared {
             if self.stopping() {
                 return self.leave(Left::Stop, spinning);
             }
-            if may_leave && m.is_root() && m.root_is_woken() && self.inherits(pp) {
-                return self.leave(Left::Root, spinning);
+            if m.is_root() {
+                if context.take_hands_over() {
+                    return self.leave(Left::HandsOver, spinning);
+                }
+                if may_leave && m.root_is_woken() && self.inherits(pp) {
+                    return self.leave(Left::Root, spinning);
+                }
             }
             may_leave = true;
-            let gp = match self.next(pp) {
+            // SAFETY: this is the M's thread.
+            let bound = unsafe { m.bound.next_in_turn() };
+            let gp = match bound.or_else(|| self.next(pp)) {
                 Some(gp) => gp,
                 None => match self.find(pp, m, &mut spinning) {
                     Found::G(gp) => gp,
@@ -174,12 +183,16 @@ impl Shared {
         if let Some(left) = self.interrupted(m) {
             return Found::Interrupted(left);
         }
+        // SAFETY: this is the M's thread.
+        if let Some(gp) = unsafe { m.bound.next() } {
+            return Found::G(gp);
+        }
         if let Some(gp) = self.take_global(pp, pp.ring.room()) {
             return Found::G(gp);
         }
         if !*spinning {
             if !self.idle.start_spinning() {
-                return Found::Nothing;
+                return self.linger(m);
             }
             *spinning = true;
         }
@@ -190,7 +203,11 @@ impl Shared {
             {
                 return Some(Found::G(gp));
             }
-            self.interrupted(m).map(Found::Interrupted)
+            // SAFETY: this is the M's thread.
+            let bound = unsafe { m.bound.next() };
+            bound
+                .map(Found::G)
+                .or_else(|| self.interrupted(m).map(Found::Interrupted))
         });
         found.unwrap_or_else(|| match self.steal_any(pp) {
             Some(gp) => Found::G(gp),
@@ -199,6 +216,23 @@ impl Shared {
                 Found::Nothing
             }
         })
+    }
+
+    /// Waits a moment for the Gs of `m` that others may be about to wake, without looking for other
+    /// work: two stackful Gs on two Ms that take turns would each time find the other's M asleep.
+    fn linger(&self, m: &Machine) -> Found {
+        // SAFETY: this is the M's thread.
+        if unsafe { m.bound.is_free() } {
+            return Found::Nothing;
+        }
+        let found = m.patience.spin(|| {
+            // SAFETY: this is the M's thread.
+            let bound = unsafe { m.bound.next() };
+            bound
+                .map(Found::G)
+                .or_else(|| self.interrupted(m).map(Found::Interrupted))
+        });
+        found.unwrap_or(Found::Nothing)
     }
 
     /// Stops spinning because there is something to do; wakes a successor if there is more.

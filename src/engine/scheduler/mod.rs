@@ -45,11 +45,14 @@
 //!   while it does.
 
 mod blocking;
+mod decay;
 mod find;
 mod park;
 mod root;
 mod schedule;
 mod shutdown;
+#[cfg(stackful)]
+pub(crate) mod stackful;
 mod steal;
 mod threads;
 mod track;
@@ -86,6 +89,9 @@ pub(crate) struct Config {
     pub(crate) max_blocking_threads: usize,
     /// How long a thread beyond the number of Ps waits for something to do.
     pub(crate) keep_alive: Duration,
+    /// The stacks of stackful Gs.
+    #[cfg(stackful)]
+    pub(crate) stacks: stackful::Stacks,
     /// The size of the threads' stacks, if not the default.
     pub(crate) thread_stack_size: Option<usize>,
     /// What all random decisions follow from.
@@ -105,6 +111,10 @@ pub(crate) struct Shared {
     threads: threads::Threads,
     blocking: blocking::Pool,
     stop: shutdown::Stop,
+    #[cfg(stackful)]
+    stacks: crate::engine::stack::Pool,
+    #[cfg(stackful)]
+    decaying: crate::engine::primitive::AtomicBool,
 
     id: u64,
     me: Weak<Shared>,
@@ -171,6 +181,10 @@ impl Shared {
             threads: threads::Threads::default(),
             blocking: blocking::Pool::default(),
             stop: shutdown::Stop::new(procs),
+            #[cfg(stackful)]
+            stacks: crate::engine::stack::Pool::new(config.stacks.size, config.stacks.max),
+            #[cfg(stackful)]
+            decaying: crate::engine::primitive::AtomicBool::new(false),
 
             config,
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),

@@ -22,6 +22,8 @@ impl Shared {
     pub(super) fn park(&self, m: &Arc<Machine>, context: &Context, spinning: bool) -> Woken {
         let held = context.pp();
         context.set_pp(None);
+        // SAFETY: this is the M's thread.
+        unsafe { m.bound.fall_asleep() };
         // P1.
         let mut listed = self.threads.list(m, self.procs.len());
         // P2.
@@ -67,6 +69,7 @@ impl Shared {
                 break Woken::Ordered(Order::Exit);
             }
         };
+        m.bound.wake_up();
         if hooked {
             call_hook("on_thread_unpark", self.config.hooks.unpark.as_ref());
         }
@@ -87,8 +90,10 @@ impl Shared {
                 };
             }
             let root = m.root_is_woken();
+            // SAFETY: this is the M's thread.
+            let bound = unsafe { m.bound.is_ready() };
             let work = self.stopping() || (self.work_visible() && self.idle.counts().idle() > 0);
-            if !root && !work {
+            if !root && !bound && !work {
                 return None;
             }
             if !self.threads.unlist(m) {
@@ -102,6 +107,9 @@ impl Shared {
                 && let Some(pp) = self.idle.claim_spinning()
             {
                 return Some(Woken::Ordered(Order::Run { pp, spinning: true }));
+            }
+            if bound && !self.stopping() {
+                return Some(Woken::Ordered(Order::Bound));
             }
             // Another M claimed the P, and looks at everything; or it is the shutdown.
             *listed = self.threads.list(m, self.procs.len());

@@ -51,6 +51,10 @@ impl Shared {
                         spinning = false;
                         continue;
                     }
+                    Left::HandsOver => {
+                        spinning = false;
+                        self.hand_over(context);
+                    }
                     Left::Stop => {
                         spinning = false;
                         self.surrender(context);
@@ -70,7 +74,9 @@ impl Shared {
                     spinning = still;
                 }
                 // The runtime is shutting down: from now on only the root counts.
-                Woken::Ordered(Order::Exit | Order::Block) => spinning = false,
+                Woken::Ordered(Order::Exit | Order::Block | Order::Bound | Order::Decay) => {
+                    spinning = false
+                }
             }
         }
     }

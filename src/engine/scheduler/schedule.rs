@@ -78,12 +78,22 @@ impl Shared {
         let Some(pp) = self.held_p() else {
             return self.spawn_foreign(future, spawn);
         };
-        // SAFETY: we hold it.
-        let own = unsafe { pp.own() };
-        let birth = spawn.birth(own.ids.next());
         let home = std::ptr::from_ref(self);
         // SAFETY: the runtime outlives its Gs, see `shutdown.rs`; the future is Send and 'static.
-        let (gp, join) = unsafe { create(future, birth, home) };
+        self.born(pp, spawn, |birth| unsafe { create(future, birth, home) })
+    }
+
+    /// Queues what `make` makes, for the holder of `pp`.
+    #[inline]
+    pub(super) fn born<T>(
+        &self,
+        pp: &Processor,
+        spawn: Spawn,
+        make: impl FnOnce(Birth) -> (RawG, RawJoin<T>),
+    ) -> RawJoin<T> {
+        // SAFETY: we hold it.
+        let own = unsafe { pp.own() };
+        let (gp, join) = make(spawn.birth(own.ids.next()));
         // SAFETY: we hold the P and so own its shard; the G is new.
         unsafe { pp.shard.add(gp, join.gp().place()) };
         self.push_local(pp, gp, false);
@@ -114,13 +124,21 @@ impl Shared {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        let home = std::ptr::from_ref(self);
+        // SAFETY: as in `spawn`.
+        self.born_foreign(spawn, |birth| unsafe { create(future, birth, home) })
+    }
+
+    /// As `born`, for a thread without a P.
+    pub(super) fn born_foreign<T>(
+        &self,
+        spawn: Spawn,
+        make: impl FnOnce(Birth) -> (RawG, RawJoin<T>),
+    ) -> RawJoin<T> {
         let foreign = &self.foreign[current::thread_number() % FOREIGN];
         let (gp, join, closed) = {
             let desk = lock(&foreign.desk);
-            let birth = spawn.birth(desk.ids.next());
-            let home = std::ptr::from_ref(self);
-            // SAFETY: as in `spawn`.
-            let (gp, join) = unsafe { create(future, birth, home) };
+            let (gp, join) = make(spawn.birth(desk.ids.next()));
             if !desk.closed {
                 // SAFETY: we hold the lock and so own the shard; the G is new.
                 unsafe { foreign.shard.add(gp, join.gp().place()) };

@@ -3,7 +3,9 @@
 //! 1. `begin_shutdown` sets the flag, sends the parked Ms home and takes the idle Ps for good.
 //! 2. Each M that holds a P sees the flag before its next turn, and *surrenders* the P. An M that
 //!    gave its P away in the middle of a poll counts as well until the poll ends.
-//! 3. Whoever brings the count of these to zero has the runtime's Gs for itself: nobody runs any,
+//! 3. An M that keeps Gs of its own, stackful ones that have begun, unwinds them before it ends, and
+//!    counts until then.
+//! 4. Whoever brings the count of these to zero has the runtime's Gs for itself: nobody runs any,
 //!    nobody can spawn any on a P. It *drains*: closes the shards of the threads without a P,
 //!    aborts what is on the registry and runs everything that is queued, until the registry is
 //!    empty. A G that some thread is just waking is on the registry but in no queue; the thread
@@ -13,9 +15,11 @@
 
 use super::Shared;
 use crate::engine::current::{self, Context, Entered, Role};
+use crate::engine::machine::Machine;
 use crate::engine::primitive::{
-    AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, fence, lock, thread,
+    Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, fence, lock, thread,
 };
+use crate::engine::processor::Processor;
 use crate::engine::queue::RawG;
 use crate::engine::task::{Gp, abort_cell};
 use std::time::Duration;
@@ -28,6 +32,8 @@ pub(super) struct Stop {
     outstanding: AtomicUsize,
     injected: Mutex<()>,
     changed: Condvar,
+    /// Ms that are busy with something else, and want to know.
+    hosts: Mutex<Vec<Arc<Machine>>>,
 }
 
 /// Who brings the count to zero.
@@ -46,14 +52,34 @@ impl Stop {
             outstanding: AtomicUsize::new(procs),
             injected: Mutex::new(()),
             changed: Condvar::new(),
+            hosts: Mutex::default(),
         }
     }
 
-    /// Tells the draining thread that the global queue is not empty.
+    /// Tells the draining thread, and those that are not done yet, that the global queue is not
+    /// empty.
     #[cold]
     pub(super) fn poke(&self) {
         drop(lock(&self.injected));
         self.changed.notify_all();
+        self.wake_hosts();
+    }
+
+    fn wake_hosts(&self) {
+        for machine in &*lock(&self.hosts) {
+            machine.unpark();
+        }
+    }
+
+    /// Has `m` woken when the shutdown begins and when something comes to the global queue after
+    /// that, until `leave`.
+    pub(super) fn join(&self, m: &Arc<Machine>) {
+        lock(&self.hosts).push(m.clone());
+    }
+
+    /// Ends that.
+    pub(super) fn leave(&self, m: &Arc<Machine>) {
+        lock(&self.hosts).retain(|other| !Arc::ptr_eq(other, m));
     }
 }
 
@@ -75,6 +101,7 @@ impl Shared {
         // the flag, or we see the P idle.
         fence(Ordering::SeqCst);
         self.threads.close();
+        self.stop.wake_hosts();
         self.cancel_blocking();
         self.surrender_idle();
     }
@@ -91,6 +118,7 @@ impl Shared {
         if let Some(pp) = context.pp() {
             // SAFETY: a thread holds the P in its context.
             unsafe { pp.note_given_up() };
+            self.flush(pp);
             context.set_pp(None);
             self.one_less(Who::Insider);
         }
@@ -107,9 +135,95 @@ impl Shared {
     }
 
     fn surrender_all_idle(&self, who: Who) {
-        while self.idle.claim().is_some() {
+        while let Some(pp) = self.idle.claim() {
+            self.flush(&self.procs[pp]);
             self.one_less(who);
         }
+    }
+
+    /// Moves what is queued on a P that is being surrendered to where Ms that are not done yet find
+    /// it.
+    fn flush(&self, pp: &Processor) {
+        // SAFETY: our callers hold it.
+        let next = || pp.runnext.take().or_else(|| unsafe { pp.ring.pop() });
+        let mut any = false;
+        while let Some(gp) = next() {
+            self.global.push(gp);
+            any = true;
+        }
+        if any {
+            // Ordering: SeqCst, partner of the fence in `stop_hosting`.
+            fence(Ordering::SeqCst);
+            self.stop.poke();
+        }
+    }
+
+    /// Counts an M that begins to keep Gs of its own.
+    #[cfg(stackful)]
+    pub(super) fn begin_hosting(&self) {
+        // Ordering: Relaxed, the M's P is still counted, so the count is not zero.
+        self.stop.outstanding.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Ends the Gs that only `m` may run, which is about to end itself, and counts it off.
+    ///
+    /// They may wait for each other and for Gs that have not begun: those are taken from the global
+    /// queue, where every surrendered P leaves them, and dropped.
+    pub(super) fn stop_hosting(&self, m: &Arc<Machine>, context: &Context) {
+        let role = current::set_role(Role::Running);
+        // SAFETY: this is the M's thread.
+        if !unsafe { m.bound.is_free() } {
+            debug_assert!(self.stopping() && context.pp().is_none());
+            self.stop.join(m);
+            // SAFETY: as above; a G that it keeps is alive.
+            unsafe { m.bound.for_each(|gp| abort_cell(gp)) };
+            self.end_bound(m);
+            self.stop.leave(m);
+        }
+        current::set_role(role);
+        #[cfg(stackful)]
+        // SAFETY: this is the M's thread.
+        unsafe {
+            m.bound.forget_alternate_stack();
+        }
+        // SAFETY: this is the M's thread.
+        if unsafe { m.bound.release() } {
+            self.one_less(Who::Insider);
+        }
+    }
+
+    fn end_bound(&self, m: &Machine) {
+        loop {
+            // SAFETY: this is the M's thread.
+            while let Some(gp) = unsafe { m.bound.next() } {
+                current::refill_budget();
+                // SAFETY: an entry of a queue is the right to run one G.
+                unsafe { Gp::from_raw(gp) }.run();
+            }
+            // SAFETY: this is the M's thread.
+            if unsafe { m.bound.is_free() } {
+                return;
+            }
+            if let Some(gp) = self.take_global_only() {
+                // SAFETY: we took the right to run it out of a queue.
+                drop(unsafe { Gp::from_raw(gp) });
+                continue;
+            }
+            // SAFETY: this is the M's thread.
+            unsafe { m.bound.fall_asleep() };
+            // Ordering: SeqCst, partner of the fences in `rouse`, `inject` and `flush`.
+            fence(Ordering::SeqCst);
+            // SAFETY: this is the M's thread.
+            if self.global.is_empty() && !unsafe { m.bound.is_ready() } {
+                m.park();
+            }
+            m.bound.wake_up();
+        }
+    }
+
+    fn take_global_only(&self) -> Option<RawG> {
+        self.global
+            .take(1, 0, |_| unreachable!("no room was offered"))
     }
 
     /// Counts an M that gives its P away in the middle of a poll.
@@ -197,9 +311,6 @@ impl Shared {
             // SAFETY: all Ps were surrendered to us.
             pp.runnext.take().or_else(|| unsafe { pp.ring.pop() })
         });
-        queued.or_else(|| {
-            self.global
-                .take(1, 0, |_| unreachable!("no room was offered"))
-        })
+        queued.or_else(|| self.take_global_only())
     }
 }

@@ -5,6 +5,7 @@ use super::Shared;
 use crate::engine::current::{self, Context, Entered, Role};
 use crate::engine::machine::{Machine, Order, call_hook};
 use crate::engine::primitive::{Arc, AtomicBool, Condvar, Mutex, Ordering, lock, thread};
+use crate::engine::task::Gp;
 use crate::engine::util::panics;
 use std::io;
 use std::time::{Duration, Instant};
@@ -68,6 +69,8 @@ pub(super) struct Threads {
 /// time has the warmest cache.
 #[derive(Debug, Default)]
 struct Parked {
+    /// Those with Gs of their own, which run no blocking closures and stay.
+    hosts: Vec<Arc<Machine>>,
     pool: Vec<Arc<Machine>>,
     roots: Vec<Arc<Machine>>,
     closed: bool,
@@ -84,6 +87,10 @@ impl Threads {
             parked.roots.push(m.clone());
             return Listed::Kept;
         }
+        if m.is_host() {
+            parked.hosts.push(m.clone());
+            return Listed::Kept;
+        }
         parked.pool.push(m.clone());
         if parked.pool.len() > keep {
             Listed::Surplus
@@ -97,6 +104,8 @@ impl Threads {
         let mut parked = lock(&self.parked);
         let list = if m.is_root() {
             &mut parked.roots
+        } else if m.is_host() {
+            &mut parked.hosts
         } else {
             &mut parked.pool
         };
@@ -110,10 +119,21 @@ impl Threads {
     }
 
     /// Takes an M for a P. Pool threads first, since a root that runs Gs cannot be polled
-    /// meanwhile; but roots before a new thread is started.
-    pub(super) fn take_parked(&self) -> Option<Arc<Machine>> {
+    /// meanwhile; but roots before a new thread is started. Unless tasks belong on the threads in
+    /// `block_on`: `roots_first`.
+    pub(super) fn take_parked(&self, roots_first: bool) -> Option<Arc<Machine>> {
         let mut parked = lock(&self.parked);
-        parked.pool.pop().or_else(|| parked.roots.pop())
+        if roots_first && let Some(root) = parked.roots.pop() {
+            return Some(root);
+        }
+        let stays = parked.hosts.pop().or_else(|| parked.pool.pop());
+        stays.or_else(|| parked.roots.pop())
+    }
+
+    /// Takes an M that stays, for Gs that only such an M may run.
+    pub(super) fn take_parked_to_stay(&self) -> Option<Arc<Machine>> {
+        let mut parked = lock(&self.parked);
+        parked.hosts.pop().or_else(|| parked.pool.pop())
     }
 
     /// Takes an M for blocking closures.
@@ -124,26 +144,25 @@ impl Threads {
     /// Whether anybody is on the list.
     pub(super) fn any_parked(&self) -> bool {
         let parked = lock(&self.parked);
-        !parked.pool.is_empty() || !parked.roots.is_empty()
+        !(parked.hosts.is_empty() && parked.pool.is_empty() && parked.roots.is_empty())
     }
 
     /// How many pool threads are on the list.
     pub(super) fn parked_pool(&self) -> usize {
-        lock(&self.parked).pool.len()
+        let parked = lock(&self.parked);
+        parked.pool.len() + parked.hosts.len()
     }
 
     /// Tells all parked Ms to end, and lets no others on the list.
     pub(super) fn close(&self) {
-        let (pool, roots) = {
+        let all = {
             let mut parked = lock(&self.parked);
-            parked.closed = true;
             let parked = &mut *parked;
-            (
-                std::mem::take(&mut parked.pool),
-                std::mem::take(&mut parked.roots),
-            )
+            parked.closed = true;
+            let lists = [&mut parked.hosts, &mut parked.pool, &mut parked.roots];
+            lists.map(std::mem::take)
         };
-        for machine in pool.into_iter().chain(roots) {
+        for machine in all.into_iter().flatten() {
             machine.give(Order::Exit);
         }
     }
@@ -293,7 +312,7 @@ impl Shared {
 /// What a pool thread does: one order after the other.
 fn thread_main(shared: &Arc<Shared>, first: Order) {
     let m = Machine::pool();
-    let context = Context::of_pool(shared.home());
+    let context = Context::of_pool(shared.home(), &m);
     let _entered = Entered::new(&context, Role::Plain);
     let hooks = &shared.config.hooks;
     call_hook("on_thread_start", hooks.start.as_ref());
@@ -306,6 +325,16 @@ fn thread_main(shared: &Arc<Shared>, first: Order) {
                 let spinning = shared.work(&m, &context, spinning);
                 current::set_role(Role::Plain);
                 shared.park(&m, &context, spinning)
+            }
+            Order::Bound => {
+                current::set_role(Role::Running);
+                let spinning = shared.work(&m, &context, false);
+                current::set_role(Role::Plain);
+                shared.park(&m, &context, spinning)
+            }
+            Order::Decay => {
+                shared.decay(&m);
+                shared.park(&m, &context, false)
             }
             Order::Block => {
                 current::set_role(Role::Blocking);
@@ -320,6 +349,7 @@ fn thread_main(shared: &Arc<Shared>, first: Order) {
             super::park::Woken::Root => unreachable!("a pool thread has no root future"),
         };
     }
+    shared.stop_hosting(&m, &context);
     call_hook("on_thread_stop", hooks.stop.as_ref());
 }
 
@@ -331,7 +361,7 @@ impl Shared {
             match self.run(m, context, spinning) {
                 Left::Idle { spinning } => return spinning,
                 Left::NoP => {
-                    if !self.regain(context) {
+                    if !self.regain(context) && !self.run_without_p(m, context) {
                         return false;
                     }
                 }
@@ -339,9 +369,34 @@ impl Shared {
                     self.surrender(context);
                     return false;
                 }
-                Left::Root => unreachable!("a pool thread has no root future"),
+                Left::Root | Left::HandsOver => unreachable!("a pool thread has no root future"),
             }
             spinning = false;
+        }
+    }
+
+    /// Runs the Gs that only `m` may run, for an M that has no P and finds none. Whether it has one
+    /// now; else there is nothing left to run, or the runtime is shutting down.
+    pub(super) fn run_without_p(&self, m: &Machine, context: &Context) -> bool {
+        loop {
+            if self.stopping() {
+                return false;
+            }
+            // SAFETY: this is the M's thread.
+            if !unsafe { m.bound.is_ready() } {
+                return false;
+            }
+            if let Some(pp) = self.idle.claim() {
+                context.set_pp(Some(&self.procs[pp]));
+                return true;
+            }
+            // SAFETY: this is the M's thread.
+            if let Some(gp) = unsafe { m.bound.next() } {
+                current::refill_budget();
+                // SAFETY: an entry of a queue is the right to run one G, and we took it out.
+                unsafe { Gp::from_raw(gp) }.run();
+                self.end_stray(context);
+            }
         }
     }
 }

@@ -1,8 +1,10 @@
 //! S3: finding a thread for a P.
 
 use super::Shared;
+use crate::engine::current::Context;
 use crate::engine::machine::Order;
 use crate::engine::processor::Processor;
+use crate::engine::task::Gp;
 
 /// Counts an overflow of `pp` on its way to the global queue.
 pub(super) struct OverflowOf<'a> {
@@ -38,7 +40,7 @@ impl Shared {
     /// then the P is idle again.
     pub(super) fn startm(&self, pp: usize, spinning: bool) -> bool {
         let order = Order::Run { pp, spinning };
-        if let Some(machine) = self.threads.take_parked() {
+        if let Some(machine) = self.threads.take_parked(!self.config.multi) {
             machine.give(order);
             return true;
         }
@@ -57,6 +59,34 @@ impl Shared {
         self.idle.release(pp, spinning);
         if self.stopping() {
             self.surrender_idle_elsewhere();
+        }
+    }
+
+    /// Gives the P in `context`, of a thread that may leave, to an M that stays.
+    #[cold]
+    pub(super) fn hand_over(&self, context: &Context) {
+        let Some(pp) = context.pp() else {
+            return;
+        };
+        let order = Order::Run {
+            pp: pp.id(),
+            spinning: false,
+        };
+        let machine = self.threads.take_parked_to_stay();
+        if machine.is_none()
+            && let Err(error) = self.start_thread(order)
+        {
+            // It is still ours, and nobody runs what is in runnext: the G that it is about.
+            self.threads.complain(&error);
+            if let Some(gp) = pp.runnext.take() {
+                // SAFETY: we took the right to run it out of a queue.
+                drop(unsafe { Gp::from_raw(gp) });
+            }
+            return;
+        }
+        context.set_pp(None);
+        if let Some(machine) = machine {
+            machine.give(order);
         }
     }
 

@@ -126,7 +126,7 @@ unsafe fn finish<F, S: Schedule>(gp: &G, future: *mut F) -> Result<(), Fault> {
 /// # Safety
 /// The caller owns `gp`, whose future is gone, and whose output is a `T`.
 #[inline]
-unsafe fn end<T>(gp: RawG, result: Result<T, Fault>) {
+pub(super) unsafe fn end<T>(gp: RawG, result: Result<T, Fault>) {
     // SAFETY: the life reference is there until one of the calls below gives it up, and `g` is not
     // used after it.
     let g = unsafe { header(gp) };

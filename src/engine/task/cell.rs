@@ -31,6 +31,9 @@ pub(super) struct Vtable {
     pub(super) schedule: unsafe fn(RawG),
     /// What its wakers look like.
     pub(super) waker: &'static RawWakerVTable,
+    /// Whether its stage begins with a `Head`.
+    #[cfg_attr(not(stackful), allow(dead_code))] // Nobody asks.
+    pub(super) stackful: bool,
     layout: Layout,
     /// Where the stage begins.
     stage: usize,
@@ -53,13 +56,19 @@ pub(super) struct Cell<F: Future, S> {
 
 impl<F: Future, S: Schedule> Cell<F, S> {
     /// What its header says of its types.
-    pub(super) const VTABLE: Vtable = Vtable {
-        run: super::body::run::<F, S>,
-        schedule: super::waker::schedule::<S>,
-        waker: &super::waker::Of::<S>::VTABLE,
-        layout: Layout::new::<Self>(),
-        stage: offset_of!(Self, stage),
-    };
+    pub(super) const VTABLE: Vtable = Self::vtable(super::body::run::<F, S>, false);
+
+    /// As `VTABLE`, with another way to run it.
+    pub(super) const fn vtable(run: unsafe fn(RawG), stackful: bool) -> Vtable {
+        Vtable {
+            run,
+            schedule: super::waker::schedule::<S>,
+            waker: &super::waker::Of::<S>::VTABLE,
+            stackful,
+            layout: Layout::new::<Self>(),
+            stage: offset_of!(Self, stage),
+        }
+    }
 
     /// Puts a G into memory of its own. Whoever gives up its last reference frees it.
     #[inline]
@@ -101,6 +110,16 @@ pub(super) unsafe fn header<'a>(gp: RawG) -> &'a G {
     unsafe { gp.cast::<G>().as_ref() }
 }
 
+/// Where the stage begins.
+///
+/// # Safety
+/// The cell is alive.
+#[inline]
+pub(super) unsafe fn stage<T>(gp: RawG) -> NonNull<T> {
+    // SAFETY: as our caller promised; the stage is a part of the cell.
+    unsafe { gp.byte_add(header(gp).vtable().stage).cast() }
+}
+
 /// Where the output is.
 ///
 /// # Safety
@@ -108,7 +127,7 @@ pub(super) unsafe fn header<'a>(gp: RawG) -> &'a G {
 #[inline]
 pub(super) unsafe fn output<T>(gp: RawG) -> *mut Result<T, Fault> {
     // SAFETY: as our caller promised; the stage is a union, whose parts begin where it does.
-    unsafe { gp.as_ptr().byte_add(header(gp).vtable().stage).cast() }
+    unsafe { stage(gp) }.as_ptr()
 }
 
 /// Frees a cell.

@@ -163,6 +163,19 @@ impl G {
         self.vtable
     }
 
+    /// Whether it has a stack of its own.
+    #[cfg(stackful)]
+    #[inline]
+    pub(crate) fn is_stackful(&self) -> bool {
+        self.vtable.stackful
+    }
+
+    /// Where it was spawned.
+    #[cfg(stackful)]
+    pub(crate) fn gopc(&self) -> &'static Location<'static> {
+        self.gopc
+    }
+
     /// Sets the abort bit alone, for a G whose next turn the caller is about to give it.
     pub(crate) fn ask_abort(&self) {
         self.state.ask_abort();

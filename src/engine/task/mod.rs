@@ -10,6 +10,7 @@
 //! | `cell.rs` | the memory |
 //! | `waker.rs` | wakers |
 //! | `body.rs` | birth, a turn, the end |
+//! | `coroutine.rs` | the same for a closure on a stack of its own |
 //! | `join.rs` | the handles |
 //! | `header.rs`, `registry.rs` | what is known of a G, and the list of all |
 //!
@@ -32,6 +33,8 @@
 mod body;
 #[cfg(not(loom))]
 mod cell;
+#[cfg(stackful)]
+pub(crate) mod coroutine;
 #[cfg(not(loom))]
 mod error;
 #[cfg(not(loom))]

@@ -4,6 +4,8 @@
 pub(crate) mod counter;
 #[cfg(not(loom))]
 pub(crate) mod histogram;
+#[cfg_attr(not(stackful), allow(dead_code))] // What is always empty then.
+pub(crate) mod inbox;
 #[cfg(not(loom))]
 pub(crate) mod panics;
 pub(crate) mod random;

@@ -4,9 +4,8 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::time::Duration;
 
-use crate::harness::{Quartiles, Series, Switches};
-use crate::machine::{self, Others};
-use crate::rivals::Setup;
+use super::harness::{Quartiles, Series, Switches};
+use super::machine::{self, Others};
 
 /// What a row's figure is to reach.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +14,12 @@ pub(crate) enum Target {
     AtLeast(f64),
     /// The ratio is to be this or less.
     AtMost(f64),
+    /// This much was seen, and it is to be no more than `most`.
+    Limit {
+        most: f64,
+        unit: &'static str,
+        seen: f64,
+    },
     /// Nothing is to be seen, and this much was.
     Zero { seen: f64 },
 }
@@ -22,17 +27,27 @@ pub(crate) enum Target {
 /// All of a row but its name.
 #[derive(Debug)]
 pub(crate) struct Row {
-    pub(crate) tokio: String,
+    pub(crate) rival: String,
     pub(crate) runnext: String,
     pub(crate) ratio: Option<Quartiles>,
     pub(crate) target: Option<Target>,
-    /// Voluntary context switches of a run; `a` is tokio.
+    /// Voluntary context switches of a run; `a` is the rival.
     pub(crate) switches: Option<Switches>,
+}
+
+/// What stands above the table.
+#[derive(Debug)]
+pub(crate) struct Heading {
+    /// How both sides are set up; the machine follows.
+    pub(crate) setup: String,
+    /// Whom runnext is measured against.
+    pub(crate) rival: &'static str,
 }
 
 /// Prints rows and keeps the score.
 #[derive(Debug)]
 pub(crate) struct Table {
+    rival: &'static str,
     markdown: bool,
     judged: bool,
     others: Others,
@@ -47,21 +62,13 @@ struct Score {
     of: usize,
 }
 
-const HEAD: [&str; 6] = [
-    "work",
-    "tokio",
-    "runnext",
-    "ratio (quartiles)",
-    "target",
-    "switches",
-];
-const WIDTHS: [usize; 6] = [40, 10, 10, 20, 14, 20];
+const WIDTHS: [usize; 6] = [42, 13, 10, 20, 14, 20];
 
 impl Row {
-    /// The row of a work that was timed on both; tokio is the series' first contestant.
+    /// The row of a work that was timed on both; the rival is the series' first contestant.
     pub(crate) fn timed(series: &Series, target: f64) -> Self {
         Self {
-            tokio: milliseconds(series.time_a()),
+            rival: milliseconds(series.time_a()),
             runnext: milliseconds(series.time_b()),
             ratio: Some(series.ratios()),
             target: Some(Target::AtLeast(target)),
@@ -69,10 +76,26 @@ impl Row {
         }
     }
 
+    /// As `timed`, for runs of so many operations that take nanoseconds, of which the time is what counts.
+    pub(crate) fn timed_each(series: &Series, operations: usize, target: f64) -> Self {
+        let each = |time: Duration| {
+            let nanoseconds = time.as_secs_f64() * 1e9 / operations as f64;
+            // As many digits as there is sense in.
+            let decimals = if nanoseconds < 100.0 { 2 } else { 0 };
+            format!("{nanoseconds:.decimals$} ns")
+        };
+        Self {
+            rival: each(series.time_a()),
+            runnext: each(series.time_b()),
+            switches: None,
+            ..Self::timed(series, target)
+        }
+    }
+
     /// The row of a figure that could not be had.
     pub(crate) fn failed() -> Self {
         Self {
-            tokio: "failed".to_owned(),
+            rival: "failed".to_owned(),
             runnext: "failed".to_owned(),
             ratio: None,
             target: None,
@@ -87,23 +110,27 @@ fn milliseconds(time: Duration) -> String {
 
 impl Table {
     /// Prints what was measured on what, and the head. Without `judged`, targets are shown but not held against anyone.
-    pub(crate) fn start(markdown: bool, judged: bool, setup: Setup) -> Self {
-        let drivers = if setup.drivers { "with" } else { "without" };
+    pub(crate) fn start(markdown: bool, judged: bool, heading: Heading) -> Self {
+        let Heading { setup, rival } = heading;
+        println!("{setup}, on {}", machine::description());
+        println!("ratio: {rival}'s time / runnext's, unless the row says otherwise");
         println!(
-            "{} worker(s) each, {drivers} drivers, on {}",
-            setup.workers,
-            machine::description()
-        );
-        println!("ratio: tokio's time / runnext's, unless the row says otherwise");
-        println!(
-            "switches: voluntary context switches of one run, tokio's : runnext's; missed if runnext's are more,"
+            "switches: voluntary context switches of one run, {rival}'s : runnext's; missed if runnext's are more,"
         );
         println!("  and in more generations of runtimes than chance explains\n");
+        let head = [
+            "work",
+            rival,
+            "runnext",
+            "ratio (quartiles)",
+            "target",
+            "switches",
+        ];
         if markdown {
-            println!("| {} |", HEAD.join(" | "));
+            println!("| {} |", head.join(" | "));
             println!("|---|--:|--:|--:|--:|--:|");
         } else {
-            let head: String = HEAD
+            let head: String = head
                 .iter()
                 .zip(WIDTHS)
                 .enumerate()
@@ -112,6 +139,7 @@ impl Table {
             println!("{head}");
         }
         Self {
+            rival,
             markdown,
             judged,
             others: Others::watch(),
@@ -142,15 +170,15 @@ impl Table {
         });
         let switches = row.switches.map_or("-".to_owned(), |switches| {
             let Switches {
-                a: tokio,
+                a: rival,
                 b: runnext,
                 b_outnumbers,
             } = switches;
-            let met = runnext <= tokio || !b_outnumbers;
-            format!("{tokio:.0} : {runnext:.0}")
+            let met = runnext <= rival || !b_outnumbers;
+            format!("{rival:.0} : {runnext:.0}")
                 + self.judge(met, |table| &mut table.fewer_switches)
         });
-        let cells = [row.tokio, row.runnext, ratio, target, switches];
+        let cells = [row.rival, row.runnext, ratio, target, switches];
         let mut line = String::new();
         for (i, cell) in cells.iter().enumerate() {
             // Writing to a `String` does not fail.
@@ -173,7 +201,12 @@ impl Table {
             let Score { met, of } = self.score;
             println!("targets met: {met} of {of}");
             let Score { met, of } = self.fewer_switches;
-            println!("no more context switches than tokio: {met} of {of}");
+            if of > 0 {
+                println!(
+                    "no more context switches than {}: {met} of {of}",
+                    self.rival
+                );
+            }
         }
         if let Some(share) = self.others.share() {
             let percent = share * 100.0;
@@ -203,6 +236,7 @@ impl Target {
                 format!("<= {most}"),
                 ratio.is_some_and(|ratio| ratio <= most),
             ),
+            Self::Limit { most, unit, seen } => (format!("<= {most} {unit}"), seen <= most),
             Self::Zero { seen } => ("0".to_owned(), seen == 0.0),
         }
     }

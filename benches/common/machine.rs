@@ -65,7 +65,7 @@ fn seconds_of_others() -> Option<f64> {
 
 #[cfg(target_os = "linux")]
 fn own_seconds(whose: libc::c_int) -> Option<f64> {
-    let usage = crate::harness::resource_usage(whose)?;
+    let usage = super::harness::resource_usage(whose)?;
     let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
     Some(seconds(usage.ru_utime) + seconds(usage.ru_stime))
 }

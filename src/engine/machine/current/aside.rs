@@ -1,0 +1,75 @@
+//! What stackful Gs need of the thread-local: which M this is, and what a thread keeps for a G that
+//! leaves its stack in the middle of something.
+
+use super::{Context, Role, Set, THREAD, with_running};
+use crate::engine::machine::Machine;
+use crate::engine::task::G;
+use std::ptr;
+
+impl Context {
+    /// The M, if it is a thread of the runtime's pool.
+    #[inline]
+    pub(crate) fn machine(&self) -> Option<&Machine> {
+        // SAFETY: whoever made the context keeps it for as long.
+        unsafe { self.machine.as_ref() }
+    }
+
+    /// Has it give its P to a thread that stays.
+    pub(crate) fn hand_over(&self) {
+        self.hands_over.set(true);
+    }
+}
+
+/// Whether this thread is running Gs as `machine`.
+#[inline]
+pub(crate) fn is_machine(machine: *const Machine) -> bool {
+    with_running(|context| context.is_some_and(|context| ptr::eq(context.machine, machine)))
+}
+
+/// What a thread keeps for a G that leaves its stack in the middle: what it entered, and what it
+/// may do.
+#[derive(Debug)]
+pub(crate) struct Aside {
+    context: *const Context,
+    local: *mut Set,
+    role: Role,
+}
+
+/// Whether a G that leaves its stack here has something to put aside.
+#[inline(never)]
+pub(crate) fn has_aside() -> bool {
+    THREAD.with(|t| {
+        t.context.get() != t.running.get()
+            || !t.local.get().is_null()
+            || t.role.get() != Role::Running
+    })
+}
+
+/// Puts that aside, so that the thread is as its M left it.
+///
+/// Not inlined, nor is its counterpart: the compiler may keep the address of a thread-local for the
+/// length of a function, and between the two the G may come to another thread.
+#[inline(never)]
+pub(crate) fn put_aside() -> Aside {
+    THREAD.with(|t| Aside {
+        context: t.context.replace(t.running.get()),
+        local: t.local.replace(ptr::null_mut()),
+        role: t.role.replace(Role::Running),
+    })
+}
+
+/// Takes it up again, on the same thread.
+#[inline(never)]
+pub(crate) fn take_up(aside: Aside) {
+    THREAD.with(|t| {
+        t.context.set(aside.context);
+        t.local.set(aside.local);
+        t.role.set(aside.role);
+    });
+}
+
+/// The G that runs here, and what blocking this thread would mean.
+#[inline(never)]
+pub(crate) fn whereabouts() -> (Option<ptr::NonNull<G>>, Role) {
+    THREAD.with(|t| (ptr::NonNull::new(t.curg.get().cast_mut()), t.role.get()))
+}

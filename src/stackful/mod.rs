@@ -1,0 +1,282 @@
+//! Stackful tasks: ordinary blocking-style code on stacks of its own.
+//!
+//! [`go`] runs a closure as a G beside all the futures, in the same queues. Where it has to wait it
+//! does not block its thread: it leaves its stack, and comes back to it when it can go on. Anything
+//! async can be waited for with [`wait`].
+//!
+//! ```
+//! use runnext::{go, wait};
+//!
+//! # let runtime = runnext::runtime::Runtime::new().unwrap();
+//! # runtime.block_on(async {
+//! let sum = go(|| {
+//!     let (tx, mut rx) = runnext::sync::mpsc::channel(1);
+//!     go(move || {
+//!         for n in 1..=10 {
+//!             wait(tx.send(n)).unwrap();
+//!         }
+//!     });
+//!     let mut sum = 0;
+//!     while let Some(n) = wait(rx.recv()) {
+//!         sum += n;
+//!     }
+//!     sum
+//! });
+//! assert_eq!(sum.await.unwrap(), 55);
+//! # });
+//! ```
+
+mod builder;
+mod scope;
+
+pub use builder::Builder;
+pub use scope::{Scope, ScopedJoinHandle, scope};
+
+use crate::engine::lend::elsewhere;
+use crate::engine::scheduler::Spawn;
+use crate::engine::scheduler::stackful::{Here, Options, block_thread, here};
+use crate::runtime::Handle;
+use crate::task::JoinHandle;
+use std::future::IntoFuture;
+use std::io;
+use std::panic::Location;
+use std::pin::pin;
+
+/// Runs `f` as a stackful task of the current runtime: on a stack of its own, beside the others.
+///
+/// The task may be begun by any thread of the runtime, and stays on the one that begins it. Its
+/// [`JoinHandle`] can be awaited by futures and [waited](wait) for by other stackful tasks. Dropping
+/// the handle does not stop it; aborting it unwinds its stack where it waits.
+///
+/// # Panics
+/// If there is no current runtime, or no stack to be had, for which [`Builder::go`] returns an error.
+///
+/// # Examples
+/// ```
+/// # let runtime = runnext::runtime::Runtime::new().unwrap();
+/// # runtime.block_on(async {
+/// let task = runnext::go(|| {
+///     let text = runnext::wait(runnext::spawn(async { "from a future" })).unwrap();
+///     text.len()
+/// });
+/// assert_eq!(task.await.unwrap(), 13);
+/// # });
+/// ```
+#[track_caller]
+pub fn go<F, T>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let spawn = Spawn::at(Location::caller());
+    or_panic(go_on(&Handle::current(), f, spawn, Options::default()))
+}
+
+/// Makes the error of a fallible form the panic of the plain one.
+#[track_caller]
+pub(crate) fn or_panic<T>(result: io::Result<T>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => panic!("cannot start a stackful task: {error}"),
+    }
+}
+
+/// Spawns a stackful task on the runtime of `handle`.
+pub(crate) fn go_on<F, T>(
+    handle: &Handle,
+    f: F,
+    spawn: Spawn,
+    options: Options,
+) -> io::Result<JoinHandle<T>>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    Ok(JoinHandle::new(handle.shared().go(f, spawn, options)?))
+}
+
+/// Waits for a future, from code that is not async.
+///
+/// In a stackful task the task leaves its stack until the future is ready, and others run meanwhile.
+/// On a thread that runs no tasks, and in [`spawn_blocking`](crate::task::spawn_blocking), the thread
+/// is blocked. So it is while it unwinds, since other tasks would take the panic for their own; this
+/// concerns destructors that wait.
+///
+/// # Panics
+/// Where futures are polled: in a task made by [`spawn`](crate::spawn), or in `block_on`. Use
+/// `.await` there. If the future panics. And if the task is aborted it unwinds from here.
+///
+/// # Examples
+/// ```
+/// # let runtime = runnext::runtime::Runtime::new().unwrap();
+/// # runtime.block_on(async {
+/// let shared = std::sync::Arc::new(runnext::sync::Mutex::new(0));
+/// let task = runnext::go({
+///     let shared = shared.clone();
+///     move || *runnext::wait(shared.lock()) += 1
+/// });
+/// task.await.unwrap();
+/// assert_eq!(*shared.lock().await, 1);
+/// # });
+/// ```
+#[track_caller]
+pub fn wait<F: IntoFuture>(future: F) -> F::Output {
+    let future = pin!(future.into_future());
+    match here() {
+        Here::Stackful(stacked) => stacked.wait(future),
+        Here::Blocking => block_thread(future),
+        Here::Stackless => panic!(
+            "cannot `wait` here: this thread is polling a future, and waiting would block all tasks \
+             on it. `.await` the future instead; or, from code that is not async, run it in a \
+             stackful task, with `runnext::go`"
+        ),
+    }
+}
+
+/// Lets the other tasks run, and goes on after them.
+///
+/// On a thread that runs no tasks, this is [`std::thread::yield_now`].
+///
+/// # Panics
+/// Where futures are polled; use [`task::yield_now`](crate::task::yield_now) there.
+///
+/// # Examples
+/// ```
+/// # let runtime = runnext::runtime::Runtime::new().unwrap();
+/// # runtime.block_on(runnext::go(|| {
+/// for _ in 0..3 {
+///     // A part of a long computation.
+///     runnext::stackful::yield_now();
+/// }
+/// # })).unwrap();
+/// ```
+#[track_caller]
+pub fn yield_now() {
+    match here() {
+        Here::Stackful(stacked) => stacked.yield_now(),
+        Here::Blocking => std::thread::yield_now(),
+        Here::Stackless => panic!(
+            "cannot call `stackful::yield_now` here: this thread is polling a future. \
+             `task::yield_now().await` is for futures"
+        ),
+    }
+}
+
+/// Runs `f`, which may block its thread, on another thread, and waits for it.
+///
+/// It may borrow from the caller: an abort of the task does not cut the wait short, but takes effect
+/// at the next one. Where no task is held up, outside of stackful tasks, `f` just runs here; so it
+/// does if no thread of the pool can be had.
+///
+/// # Panics
+/// If `f` panics; and where futures are polled: use [`spawn_blocking`](crate::task::spawn_blocking)
+/// there.
+///
+/// # Examples
+/// ```
+/// # let runtime = runnext::runtime::Runtime::new().unwrap();
+/// # runtime.block_on(runnext::go(|| {
+/// let path = String::from("Cargo.toml");
+/// let text = runnext::stackful::blocking(|| std::fs::read_to_string(&path)).unwrap();
+/// assert!(text.contains("[package]"));
+/// # })).unwrap();
+/// ```
+#[track_caller]
+pub fn blocking<F, R>(f: F) -> R
+where
+    F: FnOnce() -> R + Send,
+    R: Send,
+{
+    let stacked = match here() {
+        Here::Stackful(stacked) => stacked,
+        Here::Blocking => return f(),
+        Here::Stackless => panic!(
+            "cannot call `stackful::blocking` here: this thread is polling a future. Use \
+             `task::spawn_blocking`, or `task::block_in_place`"
+        ),
+    };
+    let spawn = Spawn::at(Location::caller());
+    let start = |job| {
+        let handle = Handle::current();
+        handle.shared().spawn_blocking(job, spawn).map(drop)
+    };
+    match elsewhere::run(stacked, f, start) {
+        Ok(output) => output,
+        Err((_no_thread, f)) => f(),
+    }
+}
+
+/// Runs `f` on an operating-system thread of its own, and waits for it.
+///
+/// For code that changes its thread: its name, its priority, its signal mask, thread-locals that
+/// must not be seen by others. It may borrow from the caller, as with [`blocking`].
+///
+/// # Errors
+/// If the operating system refuses to start a thread.
+///
+/// # Panics
+/// If `f` panics; and where futures are polled.
+///
+/// # Examples
+/// ```
+/// # let runtime = runnext::runtime::Runtime::new().unwrap();
+/// # runtime.block_on(runnext::go(|| {
+/// let here = std::thread::current().id();
+/// let there = runnext::stackful::dedicated(|| std::thread::current().id()).unwrap();
+/// assert_ne!(here, there);
+/// # })).unwrap();
+/// ```
+#[track_caller]
+pub fn dedicated<F, R>(f: F) -> io::Result<R>
+where
+    F: FnOnce() -> R + Send,
+    R: Send,
+{
+    let start = |job: elsewhere::Job| {
+        let builder = std::thread::Builder::new().name("runnext-dedicated".into());
+        builder.spawn(job).map(drop)
+    };
+    match here() {
+        Here::Stackful(stacked) => elsewhere::run(stacked, f, start).map_err(|(error, _)| error),
+        Here::Blocking => std::thread::scope(|scope| {
+            let builder = std::thread::Builder::new().name("runnext-dedicated".into());
+            let thread = builder.spawn_scoped(scope, f)?;
+            match thread.join() {
+                Ok(output) => Ok(output),
+                Err(payload) => std::panic::resume_unwind(payload),
+            }
+        }),
+        Here::Stackless => panic!(
+            "cannot call `stackful::dedicated` here: this thread is polling a future. Use \
+             `std::thread::spawn`, with a `sync::oneshot` channel for the result"
+        ),
+    }
+}
+
+/// Whether this code runs in a stackful task, so that [`wait`] leaves the stack.
+///
+/// # Examples
+/// ```
+/// assert!(!runnext::stackful::is_stackful());
+/// # let runtime = runnext::runtime::Runtime::new().unwrap();
+/// # runtime.block_on(async {
+/// assert!(runnext::go(runnext::stackful::is_stackful).await.unwrap());
+/// # });
+/// ```
+pub fn is_stackful() -> bool {
+    crate::engine::scheduler::stackful::stacked().is_some()
+}
+
+/// How many bytes of its stack a stackful task has left here; `None` outside of one.
+///
+/// # Examples
+/// ```
+/// # let runtime = runnext::runtime::Runtime::new().unwrap();
+/// # runtime.block_on(runnext::go(|| {
+/// let left = runnext::stackful::remaining_stack().unwrap();
+/// assert!(left > 4096);
+/// # })).unwrap();
+/// ```
+pub fn remaining_stack() -> Option<usize> {
+    crate::engine::scheduler::stackful::stacked()?.remaining()
+}

@@ -1,0 +1,148 @@
+//! Stackful tasks that borrow from the one that spawned them.
+//!
+//! `unsafe`: the lifetimes in the signatures here are what the engine's scope relies on.
+
+use super::{or_panic, wait};
+use crate::engine::lend::scope as engine;
+use crate::engine::scheduler::Spawn;
+use crate::engine::scheduler::stackful::Options;
+use crate::engine::task::Fault;
+use crate::engine::task::coroutine::Unwind;
+use crate::runtime::Handle;
+use crate::task::{Id, JoinError};
+use std::future::poll_fn;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::sync::Arc;
+
+/// Calls `f` with a scope in which stackful tasks can be spawned that borrow from the caller, and
+/// waits for all of them: [`std::thread::scope`] for tasks.
+///
+/// The scope is left, by its value or by a panic, only when all its tasks have ended. If `f` panics,
+/// or the task that waits here is aborted, they are aborted as well, and still waited for.
+///
+/// Called by a thread that runs no tasks, of a runtime that it has [entered](Handle::enter), the
+/// thread is blocked until they have ended.
+///
+/// # Panics
+/// If a task of the scope panicked whose handle was not joined; if `f` panics; and where futures are
+/// polled, which must not wait.
+///
+/// # Examples
+/// ```
+/// # let runtime = runnext::runtime::Runtime::new().unwrap();
+/// # runtime.block_on(runnext::go(|| {
+/// let mut numbers = vec![3, 1, 2, 6, 5, 4];
+/// let (left, right) = numbers.split_at_mut(3);
+/// runnext::stackful::scope(|s| {
+///     s.go(|| left.sort());
+///     s.go(|| right.sort());
+/// });
+/// assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
+/// # })).unwrap();
+/// ```
+#[track_caller]
+pub fn scope<'env, F, T>(f: F) -> T
+where
+    F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
+{
+    let left = engine::scope(|shared| {
+        f(&Scope {
+            shared: shared.clone(),
+            scope: PhantomData,
+            env: PhantomData,
+        })
+    });
+    match left {
+        Ok(engine::Left::Done(output)) => output,
+        Ok(engine::Left::ChildPanicked) => panic!("a task of the scope panicked"),
+        Err(engine::NotHere) => panic!(
+            "cannot wait for a `stackful::scope` here: this thread is polling a future. Call it in \
+             a stackful task, with `runnext::go`"
+        ),
+    }
+}
+
+/// Where tasks of a [`scope`](fn@scope) are spawned.
+#[derive(Debug)]
+pub struct Scope<'scope, 'env: 'scope> {
+    shared: Arc<engine::Scope>,
+    // Invariant in both, as `std::thread::Scope` is: a shorter `'scope` would let tasks borrow what
+    // does not live as long as they, and with a longer one nothing could be borrowed.
+    scope: PhantomData<&'scope mut &'scope ()>,
+    env: PhantomData<&'env mut &'env ()>,
+}
+
+impl<'scope> Scope<'scope, '_> {
+    /// Spawns a task that may borrow what outlives the scope.
+    ///
+    /// # Panics
+    /// If there is no current runtime, or no stack for it.
+    #[allow(unsafe_code)] // The bounds are what makes the call sound.
+    #[track_caller]
+    pub fn go<F, T>(&'scope self, f: F) -> ScopedJoinHandle<'scope, T>
+    where
+        F: FnOnce() -> T + Send + 'scope,
+        T: Send + 'scope,
+    {
+        let handle = Handle::current();
+        let spawn = Spawn::at(Location::caller());
+        let options = Options::default();
+        // SAFETY: what lives for `'scope` is alive until `engine::scope` returns, since `scope`
+        // calls its function for every `'scope`, one that ends after that call among them.
+        let join = unsafe { self.shared.go(handle.shared(), f, spawn, options) };
+        ScopedJoinHandle {
+            join: or_panic(join),
+            scope: PhantomData,
+        }
+    }
+}
+
+/// The right to the outcome of a task of a [`scope`](fn@scope).
+///
+/// Dropping it leaves the task to the scope, which waits for it.
+#[derive(Debug)]
+pub struct ScopedJoinHandle<'scope, T> {
+    join: engine::Join<T>,
+    scope: PhantomData<&'scope ()>,
+}
+
+impl<T> ScopedJoinHandle<'_, T> {
+    /// Waits for the task: its output.
+    ///
+    /// # Errors
+    /// If it panicked or was aborted.
+    ///
+    /// # Panics
+    /// Where futures are polled. And as [`wait`](super::wait()) does, if this task is aborted
+    /// meanwhile.
+    #[track_caller]
+    pub fn join(mut self) -> Result<T, JoinError> {
+        let id = self.join.id();
+        if let Some(raw) = self.join.raw() {
+            // Its own output is of no interest: what counts is in the packet.
+            let _ended = wait(poll_fn(|cx| raw.poll(cx)));
+        }
+        match self.join.take() {
+            Some(Ok(output)) => Ok(output),
+            Some(Err(payload)) => Err(JoinError::new(
+                Id::new(id),
+                match payload.downcast::<Unwind>() {
+                    Ok(_) => Fault::cancelled(),
+                    Err(payload) => Fault::panic(payload),
+                },
+            )),
+            None => Err(JoinError::new(Id::new(id), Fault::cancelled())),
+        }
+    }
+
+    /// Whether the task is done.
+    pub fn is_finished(&self) -> bool {
+        self.join.is_finished()
+    }
+
+    /// Aborts the task: it unwinds where it waits, or is dropped if it has not begun.
+    pub fn abort(&self) {
+        self.join.abort();
+    }
+}

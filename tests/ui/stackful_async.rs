@@ -1,0 +1,2 @@
+#[runnext::main(stackful)]
+async fn main() {}

@@ -1,0 +1,2 @@
+#[runnext::main(stackful = true)]
+fn main() {}
