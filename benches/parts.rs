@@ -114,7 +114,7 @@ fn steal(c: &mut Criterion) {
                 unsafe { victim.push(gp(n), &NoOverflow) };
             }
             // SAFETY: as above, and they are two.
-            while let Some(newest) = unsafe { victim.steal_into(&thief) } {
+            while let Some(newest) = unsafe { victim.steal_into(&thief, usize::MAX) } {
                 black_box(newest);
                 // SAFETY: as above.
                 while let Some(gp) = unsafe { thief.pop() } {

@@ -4,6 +4,7 @@
 //! see the rest. A P changes hands through [`Idle`](crate::engine::scheduler) or through an order
 //! to a machine, both of which release and acquire.
 
+use crate::engine::primitive::{AtomicBool, Ordering};
 use crate::engine::queue::{Ring, Runnext};
 use crate::engine::sys::{self, Instant};
 use crate::engine::task::{Id, IdBatch, RawG, Shard};
@@ -24,6 +25,8 @@ pub(crate) struct Processor {
     /// The living Gs that were spawned here.
     pub(crate) shard: CachePadded<Shard>,
     own: CachePadded<Own>,
+    /// What it spawned last was a stackful G, so its ring may hold some that have not begun.
+    hatching: AtomicBool,
     /// What it did so far.
     pub(crate) stats: CachePadded<Stats>,
 }
@@ -93,8 +96,23 @@ impl Processor {
                 stacks: std::cell::RefCell::default(),
                 busy_since: Cell::new(None),
             }),
+            hatching: AtomicBool::new(false),
             stats: CachePadded::default(),
         }
+    }
+
+    /// Notes whether what the holder spawns is a stackful G.
+    #[inline]
+    pub(crate) fn set_hatching(&self, hatching: bool) {
+        // Ordering: Relaxed, a hint for thieves; not written anew, so that theirs stays in the cache.
+        if self.hatching.load(Ordering::Relaxed) != hatching {
+            self.hatching.store(hatching, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether its ring may hold stackful Gs that have not begun.
+    pub(crate) fn is_hatching(&self) -> bool {
+        self.hatching.load(Ordering::Relaxed)
     }
 
     /// Its number.

@@ -34,7 +34,7 @@ pub use scope::{Scope, ScopedJoinHandle, scope};
 
 use crate::engine::lend::elsewhere;
 use crate::engine::scheduler::Spawn;
-use crate::engine::scheduler::stackful::{Here, Options, block_thread, here};
+use crate::engine::scheduler::stackful::{Here, Options, block_thread, here, yield_at_once};
 use crate::runtime::Handle;
 use crate::task::JoinHandle;
 use std::future::IntoFuture;
@@ -120,6 +120,7 @@ where
 /// # });
 /// ```
 #[track_caller]
+#[inline]
 pub fn wait<F: IntoFuture>(future: F) -> F::Output {
     let future = pin!(future.into_future());
     match here() {
@@ -152,6 +153,9 @@ pub fn wait<F: IntoFuture>(future: F) -> F::Output {
 /// ```
 #[track_caller]
 pub fn yield_now() {
+    if yield_at_once() {
+        return;
+    }
     match here() {
         Here::Stackful(stacked) => stacked.yield_now(),
         Here::Blocking => std::thread::yield_now(),

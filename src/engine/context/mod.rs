@@ -78,6 +78,14 @@ use std::ptr::NonNull;
 #[repr(transparent)]
 pub(crate) struct Suspended(NonNull<u8>);
 
+impl Suspended {
+    /// The lowest address of what it needs to go on.
+    #[inline]
+    pub(crate) fn as_ptr(self) -> *const u8 {
+        self.0.as_ptr()
+    }
+}
+
 /// Where a running context finds its way back: the place of the link word on its stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]

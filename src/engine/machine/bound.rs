@@ -4,14 +4,39 @@
 //! reference into a thread-local. So the M keeps them, in a queue beside the ring of its P, and
 //! needs no P to run them.
 
+use super::appetite::Appetite;
 use crate::engine::primitive::{AtomicBool, Ordering, UnsafeCell};
 #[cfg(stackful)]
 use crate::engine::stack::overflow::{self, AltStack};
-use crate::engine::util::RawG;
+#[cfg(stackful)]
+use crate::engine::task::coroutine::Head;
 use crate::engine::util::inbox::{Inbox, Node};
+#[cfg(stackful)]
+use crate::engine::util::prefetch;
+use crate::engine::util::{CachePadded, RawG};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::ptr::NonNull;
+
+/// From how many Gs that are ready on it is likely that what the next one needs has left the nearest
+/// cache. A guess.
+#[cfg(stackful)]
+const MANY: usize = 16;
+
+/// Begins to load what the next turns need: the cell of the second G in the queue, and the stack of
+/// the first, whose cell says where it is. A thousand Gs that yield in turn take a third less time
+/// with it, and a million that are woken by one event half (`cargo bench --bench stackful`).
+///
+/// # Safety
+/// The caller owns the Gs in the queue, which are stackful and have begun.
+#[cfg(stackful)]
+#[inline]
+unsafe fn fetch_ahead(ready: &VecDeque<RawG>) {
+    let &[first, second] = &[ready[0], ready[1]];
+    prefetch(second.as_ptr(), 3);
+    // SAFETY: as our caller promised.
+    unsafe { Head::of(first) }.prefetch_stack();
+}
 
 /// What an M keeps of its Gs.
 ///
@@ -23,18 +48,28 @@ pub(crate) struct Bound {
     had_turn: Cell<bool>,
     /// The shutdown waits for the M.
     counted: Cell<bool>,
-    /// What other threads made ready.
-    inbox: Inbox,
-    /// Whether the M sleeps or is about to, and does not look into its inbox by itself.
-    asleep: AtomicBool,
-    /// Whether it kept any Gs when it went to sleep.
-    host: AtomicBool,
+    /// How many it takes from others.
+    appetite: Appetite,
+    /// What others see, apart from what only the M touches.
+    door: CachePadded<Door>,
     /// Where signals are handled, as that of a stack that overflowed cannot be on it.
     #[cfg(stackful)]
     alternate: Cell<Option<AltStack>>,
 }
 
-// SAFETY: the first four fields and the alternate stack are only touched by the M's thread, see the functions; a node
+/// Where other threads leave Gs for an M.
+struct Door {
+    /// What they made ready.
+    inbox: Inbox,
+    /// A G of another M made one ready.
+    chatted: AtomicBool,
+    /// Whether the M sleeps or is about to, and does not look into its inbox by itself.
+    asleep: AtomicBool,
+    /// Whether it kept any Gs when it went to sleep.
+    host: AtomicBool,
+}
+
+// SAFETY: all fields but the door are only touched by the M's thread, see the functions; a node
 // belongs to whoever owns its G, apart from its place here, which is the M's.
 unsafe impl Send for Bound {}
 // SAFETY: as above.
@@ -48,9 +83,13 @@ impl Bound {
             alive: UnsafeCell::default(),
             had_turn: Cell::new(false),
             counted: Cell::new(false),
-            inbox: Inbox::new(),
-            asleep: AtomicBool::new(false),
-            host: AtomicBool::new(false),
+            appetite: Appetite::new(),
+            door: CachePadded::new(Door {
+                inbox: Inbox::new(),
+                chatted: AtomicBool::new(false),
+                asleep: AtomicBool::new(false),
+                host: AtomicBool::new(false),
+            }),
             #[cfg(stackful)]
             alternate: Cell::new(None),
         }
@@ -113,13 +152,40 @@ impl Bound {
         unsafe { self.ready() }.push_back(gp);
     }
 
-    /// Queues a G of this M from another thread, which then has to rouse the M.
+    /// Queues a G of this M from another thread, which then has to rouse the M. `chat`: it was a G of
+    /// another M that made it ready.
     ///
     /// # Safety
     /// The caller owns the G that `node` belongs to.
-    pub(crate) unsafe fn push_remote(&self, node: NonNull<Node>) {
+    pub(crate) unsafe fn push_remote(&self, node: NonNull<Node>, chat: bool) {
         // SAFETY: as our caller promised.
-        unsafe { self.inbox.push(node) }
+        unsafe { self.door.inbox.push(node) }
+        if chat {
+            // Ordering: Relaxed, a hint.
+            self.door.chatted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// How many Gs the M takes now from the ring of another P on which there are young stackful ones.
+    ///
+    /// # Safety
+    /// This is the M's thread.
+    pub(crate) unsafe fn appetite(&self) -> usize {
+        // Ordering: Relaxed, a hint.
+        let chatted = self.door.chatted.load(Ordering::Relaxed);
+        if chatted {
+            self.door.chatted.store(false, Ordering::Relaxed);
+        }
+        // SAFETY: as our caller promised.
+        self.appetite.most(unsafe { self.is_free() }, chatted)
+    }
+
+    /// Notes that it took some.
+    ///
+    /// # Safety
+    /// This is the M's thread.
+    pub(crate) unsafe fn took(&self) {
+        self.appetite.took();
     }
 
     /// Gives the thread a stack for signals that is large enough to report an overflow.
@@ -158,17 +224,18 @@ impl Bound {
     #[inline]
     pub(crate) unsafe fn is_ready(&self) -> bool {
         // SAFETY: as our caller promised.
-        !unsafe { self.ready() }.is_empty() || !self.inbox.is_empty()
+        !unsafe { self.ready() }.is_empty() || !self.door.inbox.is_empty()
     }
 
-    /// The next G, if one is ready and it is not the turn of the others. They take turns.
+    /// The next G, if one is ready and it is not the turn of the others. They take turns, where
+    /// there are `others`.
     ///
     /// # Safety
     /// This is the M's thread.
     #[inline]
-    pub(crate) unsafe fn next_in_turn(&self) -> Option<RawG> {
+    pub(crate) unsafe fn next_in_turn(&self, others: impl FnOnce() -> bool) -> Option<RawG> {
         // SAFETY: as our caller promised.
-        if unsafe { self.alive() }.is_empty() || self.had_turn.replace(false) {
+        if unsafe { self.alive() }.is_empty() || (self.had_turn.replace(false) && others()) {
             return None;
         }
         // SAFETY: as our caller promised.
@@ -187,10 +254,16 @@ impl Bound {
         let ready = unsafe { self.ready() };
         // New arrivals line up behind what is here, and are looked for each time, so that they
         // wait for no more than that.
-        if !self.inbox.is_empty() {
-            self.inbox.take_into(ready);
+        if !self.door.inbox.is_empty() {
+            self.door.inbox.take_into(ready);
         }
-        ready.pop_front()
+        let next = ready.pop_front();
+        #[cfg(stackful)]
+        if ready.len() >= MANY {
+            // SAFETY: the Gs in the queue are ours.
+            unsafe { fetch_ahead(ready) }
+        }
+        next
     }
 
     /// All Gs that the M keeps. `f` may come back here, and may run none of them.
@@ -221,26 +294,27 @@ impl Bound {
     pub(crate) unsafe fn fall_asleep(&self) {
         // Ordering: Relaxed, the list's lock does it.
         // SAFETY: as our caller promised.
-        self.host
+        self.door
+            .host
             .store(!unsafe { self.is_free() }, Ordering::Relaxed);
         // Ordering: Relaxed, the fences do it: the one in P2, and the one in `Shared::rouse`.
-        self.asleep.store(true, Ordering::Relaxed);
+        self.door.asleep.store(true, Ordering::Relaxed);
     }
 
     /// Notes that the M looks into its inbox by itself.
     pub(crate) fn wake_up(&self) {
         // Ordering: Relaxed, who sees it too late wakes it once too often.
-        self.asleep.store(false, Ordering::Relaxed);
+        self.door.asleep.store(false, Ordering::Relaxed);
     }
 
     /// Whether the M, which is on the list of parked Ms, kept any Gs when it went there.
     pub(crate) fn is_host(&self) -> bool {
-        self.host.load(Ordering::Relaxed)
+        self.door.host.load(Ordering::Relaxed)
     }
 
     /// Whether the M has to be woken for its inbox. A SeqCst fence comes between the push and this.
     pub(crate) fn is_asleep(&self) -> bool {
-        self.asleep.load(Ordering::Relaxed)
+        self.door.asleep.load(Ordering::Relaxed)
     }
 }
 

@@ -9,6 +9,10 @@
 //!   by values that live in one function. It is kept beside the contexts, not in them, because a
 //!   lingering context would keep a pointer to a dead G.
 //!
+//! What may be called from the middle of the user's code is not inlined: the compiler may keep the
+//! address of a thread-local for the length of a function, and if the function is the user's, with a
+//! wait in it, a migratable G may go on from there on another thread.
+//!
 //! Everything that can be an argument is one; this is for calls that come back through the user's
 //! code: spawns, wakes, `task::id`, leaf futures.
 
@@ -16,7 +20,7 @@
 mod aside;
 
 #[cfg(stackful)]
-pub(crate) use aside::{has_aside, is_machine, put_aside, take_up, whereabouts};
+pub(crate) use aside::{has_aside, is_machine, put_aside, take_up, unencumbered, whereabouts};
 
 use super::Machine;
 use crate::engine::primitive::{Arc, AtomicUsize, Ordering};
@@ -171,7 +175,7 @@ fn any_context(matches: impl Fn(&Context) -> bool) -> bool {
 
 /// Calls `f` with the context on top of this thread's stack. `f` must not run the user's code,
 /// which could take the context off.
-#[inline]
+#[inline(never)]
 pub(crate) fn with<R>(f: impl FnOnce(Option<&Context>) -> R) -> R {
     // SAFETY: a context on the stack is alive: whoever frees it takes it off first, and nobody
     // does that during the call.
@@ -193,7 +197,7 @@ pub(crate) fn with_running<R>(f: impl FnOnce(Option<&Context>) -> R) -> R {
 }
 
 /// The runtime to which spawns go and the P that is held, if the P is one of that runtime.
-#[inline]
+#[inline(never)]
 pub(crate) fn spawn_target() -> Option<*const ()> {
     THREAD.with(|t| {
         let context = t.context.get();
@@ -321,7 +325,7 @@ impl Drop for Turn {
 }
 
 /// Calls `f` with the G that runs here.
-#[inline]
+#[inline(never)]
 pub(crate) fn with_g<R>(f: impl FnOnce(Option<&G>) -> R) -> R {
     // SAFETY: set by `enter_g` for as long as the G's future is polled or dropped on this very
     // call stack, which keeps the G alive.
@@ -400,14 +404,14 @@ pub(crate) fn refill_budget() {
 }
 
 /// What is left of the budget of this poll; `None`: there is no limit.
-#[inline]
+#[inline(never)]
 pub(crate) fn budget() -> Option<u8> {
     // What the last poll left over means nothing to code that may block, or to hooks.
     THREAD.with(|t| t.budget.get().filter(|_| t.role.get() == Role::Running))
 }
 
 /// Sets what is left of the budget of this poll; without effect where no runtime polls.
-#[inline]
+#[inline(never)]
 pub(crate) fn set_budget(budget: Option<u8>) {
     THREAD.with(|t| {
         if t.role.get() == Role::Running {

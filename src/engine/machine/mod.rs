@@ -1,5 +1,6 @@
 //! M: a thread that can run Gs, how it is told what to do, and where it keeps what it is doing.
 
+mod appetite;
 #[cfg_attr(not(stackful), allow(dead_code))] // Whose queue is always empty then.
 mod bound;
 pub(crate) mod current;

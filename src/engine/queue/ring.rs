@@ -189,12 +189,12 @@ impl Ring {
         }
     }
 
-    /// Moves half of this ring, rounded up, to `thief`, and returns the newest of the moved ones to
-    /// be run at once. `None` if there was nothing to take or too many others were taking.
+    /// Moves half of this ring, rounded up, but no more than `most`, to `thief`, and returns the newest
+    /// of the moved ones to be run at once. `None` if there was nothing to take.
     ///
     /// # Safety
     /// The caller is the owner of `thief`, which is another ring than this one.
-    pub(crate) unsafe fn steal_into(&self, thief: &Ring) -> Option<RawG> {
+    pub(crate) unsafe fn steal_into(&self, thief: &Ring, most: usize) -> Option<RawG> {
         // Ordering: Relaxed for our own tail; Acquire for our head as in `push`.
         let to = thief.tail.load(Ordering::Relaxed);
         let room = CAPACITY - to.wrapping_sub(thief.head.load(Ordering::Acquire)) as usize;
@@ -211,7 +211,7 @@ impl Ring {
                 continue;
             }
             // The newest of them is returned, so one more than there is room for will do.
-            let count = (len - len / 2).min(room + 1);
+            let count = (len - len / 2).min(room + 1).min(most);
             if count == 0 {
                 return None;
             }

@@ -4,6 +4,7 @@ use super::Shared;
 use crate::engine::current::{self, Context};
 use crate::engine::idle::Unspun;
 use crate::engine::machine::Machine;
+use crate::engine::primitive::spin_loop;
 
 use crate::engine::processor::Processor;
 use crate::engine::queue::RawG;
@@ -70,9 +71,7 @@ impl Shared {
                 }
             }
             may_leave = true;
-            // SAFETY: this is the M's thread.
-            let bound = unsafe { m.bound.next_in_turn() };
-            let gp = match bound.or_else(|| self.next(pp)) {
+            let gp = match self.next(m, pp) {
                 Some(gp) => gp,
                 None => match self.find(pp, m, &mut spinning) {
                     Found::G(gp) => gp,
@@ -121,9 +120,10 @@ impl Shared {
         }
     }
 
-    /// The next G of `pp`'s own queues, or now and then of the global one.
+    /// The next G of `pp`'s own queues, of those that only `m` may run, or now and then of the
+    /// global queue.
     #[inline]
-    fn next(&self, pp: &Processor) -> Option<RawG> {
+    fn next(&self, m: &Machine, pp: &Processor) -> Option<RawG> {
         // SAFETY: our caller holds it.
         let own = unsafe { pp.own() };
         let turns = own.turns.get() + 1;
@@ -142,6 +142,10 @@ impl Shared {
             }
         } else {
             own.tick.set(tick);
+        }
+        // SAFETY: this is the M's thread.
+        if let Some(gp) = unsafe { m.bound.next_in_turn(|| !pp.is_empty()) } {
+            return Some(gp);
         }
         if let Some(gp) = pp.runnext.take() {
             if self.inherits(pp) {
@@ -197,19 +201,14 @@ impl Shared {
             *spinning = true;
         }
         let found = m.patience.spin(|| {
-            if let Some(gp) = self
-                .steal(pp)
-                .or_else(|| self.take_global(pp, pp.ring.room()))
-            {
-                return Some(Found::G(gp));
-            }
-            // SAFETY: this is the M's thread.
-            let bound = unsafe { m.bound.next() };
-            bound
-                .map(Found::G)
-                .or_else(|| self.interrupted(m).map(Found::Interrupted))
+            self.await_bound(m).or_else(|| {
+                let stolen = self.steal(pp, m);
+                stolen
+                    .or_else(|| self.take_global(pp, pp.ring.room()))
+                    .map(Found::G)
+            })
         });
-        found.unwrap_or_else(|| match self.steal_any(pp) {
+        found.unwrap_or_else(|| match self.steal_any(pp, m) {
             Some(gp) => Found::G(gp),
             None => {
                 pp.stats.noops.add(1);
@@ -225,14 +224,32 @@ impl Shared {
         if unsafe { m.bound.is_free() } {
             return Found::Nothing;
         }
-        let found = m.patience.spin(|| {
-            // SAFETY: this is the M's thread.
-            let bound = unsafe { m.bound.next() };
-            bound
-                .map(Found::G)
-                .or_else(|| self.interrupted(m).map(Found::Interrupted))
-        });
+        let found = m.patience.spin(|| self.await_bound(m));
         found.unwrap_or(Found::Nothing)
+    }
+
+    /// Looks for the Gs of `m`, for a moment if it has any, and for a reason to leave: much cheaper
+    /// than a look at other Ps, so it is done more often.
+    #[inline]
+    fn await_bound(&self, m: &Machine) -> Option<Found> {
+        /// How often, for each look at the other Ps. A guess.
+        const LOOKS: u32 = 8;
+
+        if let Some(left) = self.interrupted(m) {
+            return Some(Found::Interrupted(left));
+        }
+        // SAFETY: this is the M's thread.
+        if unsafe { m.bound.is_free() } {
+            return None;
+        }
+        for _ in 0..LOOKS {
+            // SAFETY: this is the M's thread.
+            if let Some(gp) = unsafe { m.bound.next() } {
+                return Some(Found::G(gp));
+            }
+            spin_loop();
+        }
+        None
     }
 
     /// Stops spinning because there is something to do; wakes a successor if there is more.

@@ -78,6 +78,7 @@ impl Shared {
         let Some(pp) = self.held_p() else {
             return self.spawn_foreign(future, spawn);
         };
+        pp.set_hatching(false);
         let home = std::ptr::from_ref(self);
         // SAFETY: the runtime outlives its Gs, see `shutdown.rs`; the future is Send and 'static.
         self.born(pp, spawn, |birth| unsafe { create(future, birth, home) })

@@ -120,7 +120,10 @@ impl Shared {
             unsafe { create_stackful(f, stack, options.migratable, birth, home) }
         };
         Ok(match self.held_p() {
-            Some(pp) => self.born(pp, spawn, make),
+            Some(pp) => {
+                pp.set_hatching(true);
+                self.born(pp, spawn, make)
+            }
             None => self.born_foreign(spawn, make),
         })
     }
@@ -195,9 +198,10 @@ impl Schedule for Hosted {
         // SAFETY: as our caller promised.
         let shared = unsafe { &(*home).0 };
         // As soon as the G is in the inbox it may run and end, and then its M and the runtime may.
-        let _alive = match shared.held_p() {
-            Some(_) => None,
-            None => shared.me.upgrade(),
+        let holds_p = shared.held_p().is_some();
+        let _alive = match holds_p {
+            true => None,
+            false => shared.me.upgrade(),
         };
         // SAFETY: an M keeps itself, in an Arc, for as long as it has Gs.
         let m = unsafe {
@@ -205,7 +209,7 @@ impl Schedule for Hosted {
             Arc::from_raw(machine)
         };
         // SAFETY: we own the G.
-        unsafe { m.bound.push_remote(NonNull::from(head.node())) };
+        unsafe { m.bound.push_remote(NonNull::from(head.node()), holds_p) };
         shared.rouse(&m);
     }
 
@@ -256,6 +260,17 @@ impl Host for Hosted {
             }
         }
         Admission::Begins
+    }
+
+    #[inline]
+    unsafe fn again(home: *const Hosted, gp: RawG, head: &Head) {
+        let machine = head.machine().cast::<Machine>();
+        if machine.is_null() {
+            // SAFETY: as our caller promised.
+            return unsafe { Shared::schedule(home.cast(), gp, true) };
+        }
+        // SAFETY: a bound G has its turns on its M's thread, which keeps the M; we own the G.
+        unsafe { (*machine).bound.push(gp) }
     }
 
     unsafe fn leave(home: *const Hosted, head: &Head) {
@@ -312,8 +327,42 @@ pub(crate) enum Here {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stacked(NonNull<G>);
 
+/// Has the G that runs here let the others run, if it can leave its stack as it is. Whether it did;
+/// if not, [`here`] tells what would have to be done.
+#[inline]
+pub(crate) fn yield_at_once() -> bool {
+    match here_at_once() {
+        Some(stacked) => {
+            // SAFETY: it is the current G, on its stack, with nothing to put aside.
+            let order = unsafe { coroutine::pause(stacked.0.as_ref(), Said::Yields) };
+            if order == coroutine::Order::Unwind {
+                unwind();
+            }
+            true
+        }
+        None => false,
+    }
+}
+
 /// What a wait would mean here.
+#[inline]
 pub(crate) fn here() -> Here {
+    match here_at_once() {
+        Some(stacked) => Here::Stackful(stacked),
+        None => here_in_full(),
+    }
+}
+
+/// The G that runs here, if it can leave its stack as it is.
+#[inline]
+fn here_at_once() -> Option<Stacked> {
+    // SAFETY: the current G is alive while it runs.
+    let gp = unsafe { current::unencumbered().as_ref() }?;
+    // seam: what std's panics do is not modelled.
+    (gp.is_stackful() && !std::thread::panicking()).then(|| Stacked(NonNull::from(gp)))
+}
+
+fn here_in_full() -> Here {
     let (gp, role) = current::whereabouts();
     // SAFETY: the current G is alive while it runs.
     if let Some(gp) = gp.filter(|gp| unsafe { gp.as_ref() }.is_stackful()) {
@@ -346,6 +395,7 @@ pub(crate) fn stacked() -> Option<Stacked> {
 
 impl Stacked {
     /// Waits for `future`.
+    #[inline]
     pub(crate) fn wait<F: Future>(self, mut future: Pin<&mut F>) -> F::Output {
         loop {
             // SAFETY: it is the current G.
@@ -394,19 +444,27 @@ impl Stacked {
     }
 
     /// Leaves the stack until the next turn, and unwinds if the G was aborted.
+    #[inline]
     fn pause(self, said: Said) {
         if self.leave(said) == coroutine::Order::Unwind {
-            std::panic::resume_unwind(Box::new(Unwind));
+            unwind();
         }
     }
 
+    #[inline]
     fn leave(self, said: Said) -> coroutine::Order {
-        // SAFETY: it is the current G; this is its stack, or we were not told the truth by `here`.
-        let gp = unsafe { self.0.as_ref() };
-        if !current::has_aside() {
-            // SAFETY: as above, and there is nothing to put aside.
-            return unsafe { coroutine::pause(gp, said) };
+        if current::has_aside() {
+            return self.leave_with_aside(said);
         }
+        // SAFETY: it is the current G; this is its stack, or we were not told the truth by `here`;
+        // and there is nothing to put aside.
+        unsafe { coroutine::pause(self.0.as_ref(), said) }
+    }
+
+    #[cold]
+    fn leave_with_aside(self, said: Said) -> coroutine::Order {
+        // SAFETY: as in `leave`.
+        let gp = unsafe { self.0.as_ref() };
         let aside = current::put_aside();
         // SAFETY: as above.
         let order = unsafe { coroutine::pause(gp, said) };
@@ -414,6 +472,12 @@ impl Stacked {
         current::take_up(aside);
         order
     }
+}
+
+/// Unwinds the stack of a G that was aborted. Nothing is printed.
+#[cold]
+fn unwind() -> ! {
+    std::panic::resume_unwind(Box::new(Unwind))
 }
 
 /// Waits for `future` by blocking the thread.

@@ -1,6 +1,7 @@
 //! Taking work from other Ps.
 
 use super::Shared;
+use crate::engine::machine::Machine;
 use crate::engine::primitive::spin_loop;
 use crate::engine::processor::Processor;
 use crate::engine::queue::RawG;
@@ -23,7 +24,7 @@ const MANY: usize = 64;
 impl Shared {
     /// Half the ring of a P that has more than it can see to, for the holder of `pp`; the G to run
     /// first.
-    pub(super) fn steal(&self, pp: &Processor) -> Option<RawG> {
+    pub(super) fn steal(&self, pp: &Processor, m: &Machine) -> Option<RawG> {
         let mut watched = false;
         // SAFETY: our caller holds it.
         let eager = unsafe { pp.own() }.stole_at.get() == pp.stats.local_schedules.get();
@@ -47,30 +48,43 @@ impl Shared {
                     return None;
                 }
             }
-            self.steal_from(pp, victim)
+            self.steal_from(pp, m, victim)
         })
     }
 
     /// As `steal`, from any P that has something: the last resort before parking.
-    pub(super) fn steal_any(&self, pp: &Processor) -> Option<RawG> {
+    pub(super) fn steal_any(&self, pp: &Processor, m: &Machine) -> Option<RawG> {
         self.victims(pp)
-            .find_map(|victim| self.steal_from(pp, victim))
+            .find_map(|victim| self.steal_from(pp, m, victim))
             .or_else(|| self.steal_runnext(pp))
     }
 
-    fn steal_from(&self, pp: &Processor, victim: &Processor) -> Option<RawG> {
+    fn steal_from(&self, pp: &Processor, m: &Machine, victim: &Processor) -> Option<RawG> {
         if victim.ring.is_empty() {
+            return None;
+        }
+        let hatching = victim.is_hatching();
+        let most = if hatching {
+            // SAFETY: a thief is the M of this thread.
+            unsafe { m.bound.appetite() }
+        } else {
+            usize::MAX
+        };
+        if most == 0 {
             return None;
         }
         pp.stats.steal_operations.add(1);
         let before = pp.ring.len();
         // SAFETY: our callers hold `pp`; a victim is another P.
-        let gp = unsafe { victim.ring.steal_into(&pp.ring) }?;
+        let gp = unsafe { victim.ring.steal_into(&pp.ring, most) }?;
         pp.stats.steals.add((pp.ring.len() - before) as u64 + 1);
+        if hatching {
+            // SAFETY: as above.
+            unsafe { m.bound.took() }
+        }
         // SAFETY: our callers hold it.
-        unsafe { pp.own() }
-            .stole_at
-            .set(pp.stats.local_schedules.get());
+        let own = unsafe { pp.own() };
+        own.stole_at.set(pp.stats.local_schedules.get());
         Some(gp)
     }
 

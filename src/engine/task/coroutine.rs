@@ -17,13 +17,13 @@
 use super::body::end;
 use super::cell::{Cell as GCell, Vtable, header};
 use super::state::{Begun, Waiting};
-use super::waker::schedule_as;
 use super::{Birth, Fault, G, RawJoin, Schedule, Status};
 use crate::engine::context::{self, Link, Suspended};
 use crate::engine::stack::Stack;
 use crate::engine::util::RawG;
 use crate::engine::util::inbox::Node;
 use crate::engine::util::panics::{Payload, caught};
+use crate::engine::util::prefetch;
 use std::cell::Cell;
 use std::future::Future;
 use std::mem::ManuallyDrop;
@@ -132,6 +132,15 @@ impl Head {
         self.stack.take()
     }
 
+    /// Begins to load what is touched first when it goes on: where it stands, and its link.
+    #[inline]
+    pub(crate) fn prefetch_stack(&self) {
+        if let Some(at) = self.at.get() {
+            prefetch(at.as_ptr(), 4);
+            prefetch(self.top.get().wrapping_sub(16), 1);
+        }
+    }
+
     fn has_begun(&self) -> bool {
         !self.top.get().is_null()
     }
@@ -154,6 +163,7 @@ impl Head {
         limit
     }
 
+    #[inline]
     fn link(&self) -> Link {
         context::link_of(NonNull::new(self.top.get()).expect("a G that runs has a stack"))
     }
@@ -195,6 +205,12 @@ pub(crate) trait Host: Schedule {
     /// # Safety
     /// As for [`Schedule::schedule`].
     unsafe fn admit(home: *const Self, gp: RawG, head: &Head) -> Admission;
+
+    /// Queues `gp`, whose turn has just ended here, for another one.
+    ///
+    /// # Safety
+    /// As for [`Schedule::schedule`].
+    unsafe fn again(home: *const Self, gp: RawG, head: &Head);
 
     /// Takes back what `gp` had, which has ended.
     ///
@@ -247,14 +263,26 @@ impl<F: FnOnce() -> T, T, S: Host> Of<F, S> {
 unsafe fn run<F: FnOnce() -> T, T, S: Host>(gp: RawG) {
     // SAFETY: a G that somebody owns has not ended and is alive.
     let g = unsafe { header(gp) };
-    // SAFETY: it is stackful.
-    let head = unsafe { Head::of(gp) };
+    // SAFETY: it was made of these types, and is alive.
+    let head = unsafe { &(*GCell::<Coroutine<F>, S>::future(gp)).head };
     let aborts = g.state().begin() == Begun::Abort;
     if head.has_begun() {
         let order = if aborts { UNWIND } else { GO_ON };
         // SAFETY: it has begun; the rest is as our caller promised.
-        return unsafe { turn::<T, S>(gp, aborts, order) };
+        return unsafe { turn::<T, S>(gp, head, aborts, order) };
     }
+    // SAFETY: it has not begun; the rest is as our caller promised.
+    unsafe { first_turn::<F, T, S>(gp, head, aborts) }
+}
+
+/// Gives a G its first turn, or ends it without one.
+///
+/// # Safety
+/// As for `run`; it has not begun, and `head` is its head.
+#[inline(never)] // So that `run`, for the other turns, saves few registers.
+unsafe fn first_turn<F: FnOnce() -> T, T, S: Host>(gp: RawG, head: &Head, aborts: bool) {
+    // SAFETY: as our caller promised.
+    let g = unsafe { header(gp) };
     let refused = if aborts {
         Fault::cancelled()
     } else {
@@ -275,7 +303,7 @@ unsafe fn run<F: FnOnce() -> T, T, S: Host>(gp: RawG) {
                 // SAFETY: `gp` was made by `create_stackful` of these types.
                 let body = unsafe { body(gp) };
                 // SAFETY: the closure is there until this turn, and is taken by `entry`.
-                return unsafe { turn::<T, S>(gp, false, body.expose_provenance()) };
+                return unsafe { turn::<T, S>(gp, head, false, body.expose_provenance()) };
             }
         }
     };
@@ -295,11 +323,11 @@ unsafe fn run<F: FnOnce() -> T, T, S: Host>(gp: RawG) {
 /// Runs the G on its stack until it is back.
 ///
 /// # Safety
-/// As for `run`; it has begun, and `value` is what it expects.
+/// As for `run`; it has begun, `head` is its head, and `value` is what it expects.
 #[inline]
-unsafe fn turn<T, S: Host>(gp: RawG, aborts: bool, value: usize) {
+unsafe fn turn<T, S: Host>(gp: RawG, head: &Head, aborts: bool, value: usize) {
     // SAFETY: as our caller promised.
-    let (g, head) = unsafe { (header(gp), Head::of(gp)) };
+    let g = unsafe { header(gp) };
     let at = head.at.take().expect("it does not run");
     let top = NonNull::new(head.top.get()).expect("it has begun");
     let entered = S::enter(g);
@@ -337,8 +365,9 @@ unsafe fn turn<T, S: Host>(gp: RawG, aborts: bool, value: usize) {
             Waiting::Woken => {}
         }
     }
-    // SAFETY: it is still ours.
-    unsafe { schedule_as::<S>(gp, true) }
+    g.set_status(Status::Runnable);
+    // SAFETY: it is still ours, and its home is an `S`, valid as it has not ended.
+    unsafe { S::again(g.home().cast(), gp, head) }
 }
 
 /// Does what is due when a G is dead, all but its result.

@@ -51,7 +51,7 @@ impl World {
 
     fn steal(&self, from: usize, into: usize) -> Option<usize> {
         // SAFETY: the calling thread is the owner of the ring of the thief.
-        let gp = unsafe { self.rings[from].steal_into(&self.rings[into]) };
+        let gp = unsafe { self.rings[from].steal_into(&self.rings[into], usize::MAX) };
         self.steals.note_if(gp.is_some());
         gp.map(|gp| self.gs.take(gp))
     }

@@ -70,7 +70,7 @@ proptest! {
                 Op::Steal => {
                     let half = model.len() - model.len() / 2;
                     // SAFETY: as above, and they are two.
-                    let newest = unsafe { ring.steal_into(&thief) };
+                    let newest = unsafe { ring.steal_into(&thief, usize::MAX) };
                     let mut stolen: Vec<RawG> = Vec::new();
                     // SAFETY: as above.
                     while let Some(gp) = unsafe { thief.pop() } {

@@ -58,7 +58,7 @@ fn a_stressed_ring_gives_each_g_to_one_taker() {
                 // What it has stolen before the owner is done comes from under its hands.
                 while !done.load(Ordering::Acquire) {
                     // SAFETY: this thread owns `own`.
-                    let Some(newest) = (unsafe { ring.steal_into(&own) }) else {
+                    let Some(newest) = (unsafe { ring.steal_into(&own, usize::MAX) }) else {
                         thread::yield_now();
                         continue;
                     };

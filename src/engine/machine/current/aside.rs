@@ -1,7 +1,7 @@
 //! What stackful Gs need of the thread-local: which M this is, and what a thread keeps for a G that
 //! leaves its stack in the middle of something.
 
-use super::{Context, Role, Set, THREAD, with_running};
+use super::{Context, Role, Set, THREAD, Thread, with_running};
 use crate::engine::machine::Machine;
 use crate::engine::task::G;
 use std::ptr;
@@ -38,11 +38,28 @@ pub(crate) struct Aside {
 /// Whether a G that leaves its stack here has something to put aside.
 #[inline(never)]
 pub(crate) fn has_aside() -> bool {
+    THREAD.with(|t| t.has_aside())
+}
+
+/// The G that runs here, if it has nothing to put aside; or null. One call for the two questions of
+/// every wait.
+#[inline(never)]
+pub(crate) fn unencumbered() -> *const G {
     THREAD.with(|t| {
-        t.context.get() != t.running.get()
-            || !t.local.get().is_null()
-            || t.role.get() != Role::Running
+        if t.has_aside() {
+            ptr::null()
+        } else {
+            t.curg.get()
+        }
     })
+}
+
+impl Thread {
+    fn has_aside(&self) -> bool {
+        self.context.get() != self.running.get()
+            || !self.local.get().is_null()
+            || self.role.get() != Role::Running
+    }
 }
 
 /// Puts that aside, so that the thread is as its M left it.

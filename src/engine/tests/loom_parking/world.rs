@@ -314,7 +314,7 @@ impl World {
         // One round; more of them only make parking less likely.
         let stolen = self.rings.iter().enumerate().any(|(victim, ring)| {
             // SAFETY: the calling thread holds `pp`, which is not the victim.
-            victim != pp && unsafe { ring.steal_into(&self.rings[pp]) }.is_some()
+            victim != pp && unsafe { ring.steal_into(&self.rings[pp], usize::MAX) }.is_some()
         });
         stolen || self.global.take()
     }

@@ -1,0 +1,92 @@
+//! How many stackful Gs an M takes from the rings of others.
+//!
+//! Where such a G begins it stays. If it is one of many that share a lock or a channel, and they are
+//! on two Ms, each message between them wakes another thread, and what they share travels between two
+//! processors: a hundred Gs on one Mutex take 230 ns for each lock instead of 30
+//! (`cargo bench --bench stackful`). If they have nothing to do with each other, sharing them
+//! doubles what they get done. Nobody can tell before they have begun. So an M begins with one, and
+//! takes twice as many each time; unless Gs of other Ms wake its own: then it takes none for a
+//! while, in which the others begin beside each other, and longer each time.
+
+use crate::engine::sys::{Instant, now};
+use std::cell::Cell;
+use std::time::Duration;
+
+/// How long an M leaves other rings alone after it took something from one: what it takes to begin
+/// some dozens of Gs that wait at once. A guess, as is the next.
+const PAUSE: Duration = Duration::from_micros(20);
+/// The longest such time.
+const LONGEST: Duration = Duration::from_millis(1);
+
+/// What an M has learnt about the Gs that it took. Used by its thread alone.
+#[derive(Debug)]
+pub(crate) struct Appetite {
+    most: Cell<usize>,
+    pause: Cell<Duration>,
+    until: Cell<Option<Instant>>,
+}
+
+impl Appetite {
+    /// That of an M that has no stackful Gs.
+    pub(crate) fn new() -> Appetite {
+        Appetite {
+            most: Cell::new(1),
+            pause: Cell::new(PAUSE),
+            until: Cell::new(None),
+        }
+    }
+
+    /// How many to take now from a ring with young stackful Gs. `free`: the M has none at the moment.
+    /// `chatted`: one that it has was woken by one of another M since this was last asked.
+    pub(crate) fn most(&self, free: bool, chatted: bool) -> usize {
+        if free {
+            self.most.set(1);
+            self.pause.set(PAUSE);
+        } else if chatted {
+            self.most.set(1);
+            self.pause.set((self.pause.get() * 2).min(LONGEST));
+            self.until.set(Some(now() + self.pause.get()));
+            return 0;
+        }
+        if self.until.get().is_some_and(|until| now() < until) {
+            return 0;
+        }
+        self.most.get()
+    }
+
+    /// Notes that it took something.
+    pub(crate) fn took(&self) {
+        self.most.set(self.most.get().saturating_mul(2));
+        self.until.set(Some(now() + PAUSE));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Appetite;
+
+    #[test]
+    fn an_m_takes_one_then_more_and_nothing_from_those_who_wake_each_other() {
+        let appetite = Appetite::new();
+        assert_eq!(appetite.most(true, false), 1);
+        appetite.took();
+        assert_eq!(appetite.most(false, false), 0, "it pauses");
+        appetite.until.set(None);
+        assert_eq!(appetite.most(false, false), 2);
+        appetite.took();
+        appetite.until.set(None);
+        assert_eq!(appetite.most(false, false), 4);
+
+        assert_eq!(appetite.most(false, true), 0);
+        assert!(appetite.until.get().is_some());
+        appetite.until.set(None);
+        assert_eq!(appetite.most(false, false), 1);
+        let longer = appetite.pause.get();
+        assert_eq!(appetite.most(false, true), 0);
+        assert!(appetite.pause.get() > longer);
+
+        appetite.until.set(None);
+        assert_eq!(appetite.most(true, false), 1);
+        assert!(appetite.pause.get() < longer);
+    }
+}
