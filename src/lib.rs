@@ -1,4 +1,5 @@
-//! An async runtime that schedules futures the way Go schedules goroutines.
+//! An async runtime that schedules tasks the way Go schedules goroutines: futures, and closures with
+//! stacks of their own.
 //!
 //! ```
 //! # #[cfg(all(feature = "macros", feature = "sync"))]
@@ -25,9 +26,39 @@
 //! # example::run();
 //! ```
 //!
+//! Code that is not async is at home too. [`go`] runs a closure on a stack of its own, beside the futures
+//! and in the same queues; where it has to [`wait`], it leaves its stack, and its thread runs others:
+//!
+//! ```
+//! # #[cfg(all(feature = "macros", feature = "sync"))]
+//! # mod example {
+//! use runnext::sync::mpsc;
+//! use runnext::{go, wait};
+//!
+//! #[runnext::main(stackful)]
+//! fn main() {
+//!     let (lines, mut received) = mpsc::channel(16);
+//!     for worker in 0..4 {
+//!         let lines = lines.clone();
+//!         go(move || wait(lines.send(format!("hello from stack {worker}"))));
+//!     }
+//!     drop(lines);
+//!     while let Some(line) = wait(received.recv()) {
+//!         println!("{line}");
+//!     }
+//! }
+//! # pub fn run() { main() }
+//! # }
+//! # #[cfg(all(feature = "macros", feature = "sync"))]
+//! # example::run();
+//! ```
+//!
+//! When to use which is the subject of the guide
+//! [Two kinds of task](guide::two_kinds_of_task).
+//!
 //! # How it works
 //!
-//! A spawned future is a **G**. Gs are run by **M**s, which are threads, and an M needs one of the
+//! A task is a **G**. Gs are run by **M**s, which are threads, and an M needs one of the
 //! `worker_threads` **P**s to do so. Each P has a slot for the G that was just made ready, called
 //! *runnext*, and a ring of 256 more; when the ring is full, half of it moves to a global queue.
 //! An M without work takes some from the global queue or half the ring of another P; if there is
@@ -43,6 +74,7 @@
 //! - No ready task waits for more than a bounded number of other polls: pairs that keep waking each
 //!   other, full rings and busy roots are all made to take turns.
 //! - A runtime without work makes no system calls.
+//! - A stackful task stays on the thread that began it, so that what is on its stack need not be `Send`.
 //!
 //! # The map
 //!
@@ -50,6 +82,8 @@
 //! |---|---|
 //! | [`runtime`] | building a runtime, handles to it, its counters |
 //! | [`task`] | spawning, joining, aborting; blocking code; tasks that stay on one thread |
+//! | [`stackful`] | closures with stacks of their own: [`go`], [`wait`], scopes |
+//! | [`guide`] | when to use which kind of task, and what to mind |
 //! | [`sync`] | channels, locks, semaphores, notifications |
 //! | [`select!`], [`join!`], [`try_join!`], [`pin!`] | several futures in one task |
 //! | [`task_local!`] | values that belong to a task |
@@ -58,14 +92,14 @@
 //! Names, signatures and meaning are those of tokio 1 wherever tokio has the thing, so that a
 //! program that needs no more than this moves over by changing its imports. What behaves
 //! differently is listed in the README; above all, a task that blocks the thread which is in
-//! `block_on` holds up the future there. I/O, timers and stackful tasks are not part of this
-//! version.
+//! `block_on` holds up the future there. I/O and timers are not part of this version.
 //!
 //! # Features
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `macros` | yes | the attributes and `select!`, `join!`, `try_join!`, `pin!` |
+//! | `stackful` | yes | [`stackful`], [`go`], [`wait`], on Linux on x86-64 and aarch64; nothing elsewhere |
 //! | `sync` | yes | [`sync`]: tokio's primitives, which need no runtime, re-exported |
 //!
 //! With `default-features = false` there is the bare executor: [`runtime`] and [`task`].
@@ -73,7 +107,8 @@
 //! # Panics, errors, unsafe code
 //!
 //! A task that panics ends alone, and its join handle says so. A mistake in using the runtime, as
-//! spawning without one or blocking a worker with `block_on`, is a panic that names the remedy.
+//! spawning without one or blocking a worker with `block_on`, is a panic that names the remedy. A stack
+//! that overflows ends the process with a report that names the task.
 //! Unsafe code is confined to the private module `engine`, where each block states what it relies
 //! on; its queues and its parking protocol are model-checked with loom.
 
@@ -94,6 +129,8 @@ pub mod task;
 #[cfg(not(loom))]
 pub use task::spawn;
 
+#[cfg(stackful)]
+pub mod guide;
 #[cfg(stackful)]
 pub mod stackful;
 #[cfg(stackful)]

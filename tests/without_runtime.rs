@@ -138,6 +138,17 @@ mod inside_of_one {
         });
     }
 
+    #[cfg(stackful)]
+    #[test]
+    fn block_on_in_a_stackful_task_is_refused_and_names_wait() {
+        on_each_flavor(|rt| {
+            let task = rt.handle().go(|| Handle::current().block_on(async {}));
+            let error = rt.block_on(task).unwrap_err();
+            let message = common::text(&*error.into_panic());
+            assert_says(&message, &["cannot call `block_on`", "`runnext::wait`"]);
+        });
+    }
+
     #[test]
     fn block_on_in_a_task_is_refused() {
         on_each_flavor(|rt| {

@@ -82,8 +82,10 @@ use proc_macro::TokenStream;
 ///   when the function is called and can name its parameters. 0 is an error, at compile time if it
 ///   is written as a literal.
 /// - `stackful`, without a value, on a plain `fn`: the body is blocking-style code, and runs as a
-///   stackful task that waits with `runnext::wait`. Parameters and output are then `Send` and
-///   `'static`, since the task runs on a thread of the runtime.
+///   stackful task that waits with `runnext::wait`, on a stack of 64 KiB. Parameters and output are
+///   then `Send` and `'static`, since the task runs on a thread of the runtime, also where `flavor` is
+///   `current_thread`. A panic of the body is one of the function. It needs the feature `stackful`,
+///   and a system that has stackful tasks: Linux on x86-64 or aarch64.
 /// - `crate = "path"`: the path by which the runtime crate is reached, `"::runnext"` unless given.
 ///   It is for programs that rename the dependency and for crates that re-export it.
 ///
@@ -133,6 +135,28 @@ use proc_macro::TokenStream;
 /// }
 /// ```
 ///
+/// which is, written out,
+///
+/// ```no_run
+/// use runnext::wait;
+///
+/// fn main() {
+///     let runtime = runnext::runtime::Builder::new_multi_thread()
+///         .enable_all()
+///         .build()
+///         .expect("failed to build the runtime");
+///     let body = move || {
+///         let words = runnext::go(|| "to be or not to be".split(' ').count());
+///         println!("{} words", wait(words).unwrap());
+///     };
+///     let task = runtime.handle().go(body);
+///     match runtime.block_on(task) {
+///         Ok(output) => output,
+///         Err(error) => std::panic::resume_unwind(error.into_panic()),
+///     }
+/// }
+/// ```
+///
 /// The runtime under another name:
 ///
 /// ```no_run
@@ -147,7 +171,7 @@ use proc_macro::TokenStream;
 /// # Panics
 ///
 /// The function panics where the runtime cannot be built, when the operating system refuses a
-/// thread or a file descriptor for example.
+/// thread or a file descriptor for example; and, with `stackful`, where there is no memory for a stack.
 #[proc_macro_attribute]
 pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(args::Attr::Main, args.into(), item.into()).into()
@@ -193,7 +217,7 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// Those of [`main`](macro@main), with another default: the flavor is `"current_thread"`, on which a
 /// test meets the same order of events each time. `worker_threads` therefore needs
-/// `flavor = "multi_thread"` beside it.
+/// `flavor = "multi_thread"` beside it. A `stackful` test is a plain `fn`.
 ///
 /// # Examples
 ///
@@ -217,12 +241,18 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 /// async fn tea_runs_out() {
 ///     panic!("out of tea");
 /// }
+///
+/// #[runnext::test(stackful)]
+/// fn blocking_style_waits() {
+///     let task = runnext::spawn(async { 6 * 7 });
+///     assert_eq!(runnext::wait(task).unwrap(), 42);
+/// }
 /// # fn main() {}
 /// ```
 ///
 /// # Panics
 ///
-/// The test panics, and so fails, where the runtime cannot be built.
+/// The test panics, and so fails, where the runtime cannot be built, or a stack for it be had.
 #[proc_macro_attribute]
 pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(args::Attr::Test, args.into(), item.into()).into()

@@ -52,6 +52,7 @@
 //! | name | meaning |
 //! |---|---|
 //! | G, `gp` | one task |
+//! | stackful | of a G: a closure on a stack of its own, rather than a future |
 //! | M, `m` | one thread that can run Gs; it needs a P to do so |
 //! | P, `pp` | one of `worker_threads` processors: the right to run Gs, with its queues |
 //! | runnext | the slot for the G that was just made ready |
@@ -60,9 +61,13 @@
 //! | root | the future of a `block_on`; also the M of the thread that is in it |
 //! | stray | an M that gave its P away in the middle of a poll |
 //! | home | what queues a G when it becomes ready: a runtime, or a `LocalSet` |
+//! | bound | of a stackful G that has begun: belonging to one M, which alone may run it |
+//! | host | an M that has bound Gs; as a trait, what a runtime does for stackful Gs |
+//! | migratable | of a stackful G that its author vouches for: not bound, it may go on on any M |
+//! | lend | let another thread or G use what is on the stack of a G, which waits for it meanwhile |
+//! | promise | the right to a stack, which is taken from the pool when the G begins |
 
 #[cfg(stackful)]
-#[allow(dead_code)] // Stackful Gs, which are to use it, do not exist yet.
 pub(crate) mod context;
 pub(crate) mod idle;
 #[cfg(stackful)]

@@ -15,7 +15,7 @@ const MOST_WORKERS: usize = 32_768;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RuntimeFlavor {
-    /// One processor, and no threads of its own that run tasks.
+    /// One processor, and no threads of its own that run futures.
     CurrentThread,
     /// Several processors, and a thread for each that has work.
     MultiThread,
@@ -56,7 +56,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// For a runtime that runs its tasks on the thread that is in `block_on`, and on no other.
+    /// For a runtime that runs its tasks on the thread that is in `block_on`, and on no other. Stackful
+    /// tasks, which that thread might leave behind, run on one that is started for them.
     pub fn new_current_thread() -> Builder {
         Builder::new(RuntimeFlavor::CurrentThread)
     }
@@ -156,18 +157,35 @@ impl Builder {
         self
     }
 
-    /// The size in bytes of the stacks of stackful tasks, those of [`go`](crate::go), rounded up to
-    /// whole pages and to the least that there is. The default is 64 KiB, of which only what is used
-    /// takes memory. A task that needs more ends the process with a message that says so;
+    /// The size in bytes of the stacks of stackful tasks, those of [`go`](crate::go()), rounded up to
+    /// whole pages and to 16 KiB, the least that there is. The default is 64 KiB; the most is 1 GiB,
+    /// beyond which [`build`](Builder::build) returns an error.
+    ///
+    /// Memory is taken up as it is used, page by page, so a larger size costs address space and little
+    /// else. A task that needs more than it has ends the process with a message that says so;
     /// [`stackful::Builder::stack_size`](crate::stackful::Builder::stack_size) is for a single one.
+    /// The guide says [how to choose](crate::guide::two_kinds_of_task#the-size-of-a-stack).
+    ///
+    /// # Examples
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let mut builder = runnext::runtime::Builder::new_multi_thread();
+    /// let runtime = builder.stack_size(256 * 1024).build()?;
+    /// let task = runtime.handle().go(|| runnext::stackful::remaining_stack());
+    /// assert!(runtime.block_on(task).unwrap() > Some(200 * 1024));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(stackful)]
     pub fn stack_size(&mut self, bytes: usize) -> &mut Builder {
         self.stacks.size = bytes;
         self
     }
 
-    /// The most stackful tasks that may be alive at once. The default is 16 million, for which there
-    /// is hardly memory; a lower one turns a leak of tasks into an error that says so.
+    /// The most stackful tasks that may be alive at once, begun or not. The default is 16 × 1,048,576,
+    /// for which there is hardly memory; a lower one turns a leak of tasks into an error of
+    /// [`stackful::Builder::go`](crate::stackful::Builder::go), and a panic of
+    /// [`go`](crate::go()), that say so.
     #[cfg(stackful)]
     pub fn max_stacks(&mut self, count: usize) -> &mut Builder {
         self.stacks.max = count;
@@ -279,7 +297,8 @@ impl Builder {
     /// Builds the runtime. No thread is started before there is work for it.
     ///
     /// # Errors
-    /// None in this version; building the parts to come may fail for lack of file descriptors.
+    /// If the stacks of stackful tasks would have more than 1 GiB. Building the parts to come may fail
+    /// for lack of file descriptors.
     pub fn build(&mut self) -> io::Result<Runtime> {
         let multi = self.flavor == RuntimeFlavor::MultiThread;
         let procs = if multi {

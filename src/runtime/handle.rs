@@ -79,10 +79,18 @@ impl Handle {
         JoinHandle::new(self.shared.spawn(future, Spawn::at(gopc)))
     }
 
-    /// Spawns a stackful task. See [`go`](crate::go).
+    /// Spawns a stackful task. See [`go`](crate::go()).
     ///
     /// # Panics
-    /// If there is no stack for it.
+    /// If there is no stack for it; [`stackful::Builder::go_on`](crate::stackful::Builder::go_on)
+    /// returns an error.
+    ///
+    /// # Examples
+    /// ```
+    /// let runtime = runnext::runtime::Runtime::new().unwrap();
+    /// let task = runtime.handle().go(|| runnext::wait(async { 7 }));
+    /// assert_eq!(runtime.block_on(task).unwrap(), 7);
+    /// ```
     #[track_caller]
     #[cfg(stackful)]
     pub fn go<F, T>(&self, f: F) -> JoinHandle<T>
@@ -121,6 +129,12 @@ impl Handle {
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         if let Some(Blocked) = refuse_blocking() {
+            #[cfg(stackful)]
+            assert!(
+                !crate::stackful::is_stackful(),
+                "cannot call `block_on` in a stackful task: it would block the thread, and the other \
+                 tasks on it. `runnext::wait` for the future instead"
+            );
             panic!(
                 "cannot call `block_on` here: this thread is running tasks, and blocking it would \
                  stop them. `.await` the future instead; from code that is not async, run it in \

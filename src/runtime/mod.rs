@@ -25,12 +25,14 @@
 //! those beyond the number of processors end after
 //! [`thread_keep_alive`](Builder::thread_keep_alive).
 //!
+//! Stackful tasks never begin on the thread in `block_on`, since it may leave while they wait.
+//!
 //! # Shutdown
 //!
-//! Dropping a [`Runtime`] drops the futures of all its tasks, wherever they wait, and waits for
-//! the closures of [`spawn_blocking`](Runtime::spawn_blocking) that have begun; those that have
-//! not are cancelled. [`Runtime::shutdown_timeout`] and [`Runtime::shutdown_background`] wait for
-//! less.
+//! Dropping a [`Runtime`] drops the futures of all its tasks, wherever they wait, and unwinds the
+//! stacks of those that are stackful. It waits for that, and for the closures of
+//! [`spawn_blocking`](Runtime::spawn_blocking) that have begun; those that have not are cancelled.
+//! [`Runtime::shutdown_timeout`] and [`Runtime::shutdown_background`] wait for less.
 
 mod builder;
 mod handle;

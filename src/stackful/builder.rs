@@ -38,14 +38,20 @@ impl<'a> Builder<'a> {
         Builder::default()
     }
 
-    /// The name of the task.
+    /// The name of the task: for [`task::name`](crate::task::name), and the report when its stack
+    /// overflows.
     pub fn name(mut self, name: &'a str) -> Builder<'a> {
         self.name = Some(name);
         self
     }
 
-    /// The least size of its stack in bytes. One that is no larger than the usual one gets that; as
-    /// memory is only taken up as it is used, this costs nothing. The usual size is that of [`runtime::Builder::stack_size`](crate::runtime::Builder::stack_size).
+    /// The least size of its stack in bytes, rounded up to whole pages; at most 1 GiB.
+    ///
+    /// If it is no larger than the usual size, which is that of
+    /// [`runtime::Builder::stack_size`](crate::runtime::Builder::stack_size), the task gets the usual
+    /// stack. A larger one is a mapping of its own: memory is only taken up as it is used, but to
+    /// make and unmap it are system calls, except for the few that are kept for the next task. For
+    /// very many tasks set the size for the runtime.
     pub fn stack_size(mut self, bytes: usize) -> Builder<'a> {
         self.options.stack_size = Some(bytes);
         self
@@ -54,23 +60,50 @@ impl<'a> Builder<'a> {
     /// Lets the task go on on any thread after a wait, as a future does, rather than on the one that
     /// began it. So it is stolen when its thread is busy.
     ///
+    /// While it keeps a runtime [entered](Handle::enter) or a `LocalSet` current, and in
+    /// [`block_in_place`](crate::task::block_in_place), whose traces are on the thread, a wait blocks
+    /// the thread. [The guide](crate::guide::two_kinds_of_task#tasks-stay-on-their-thread) says more.
+    ///
+    /// # Examples
+    /// ```
+    /// # let runtime = runnext::runtime::Runtime::new().unwrap();
+    /// # runtime.block_on(async {
+    /// let builder = runnext::stackful::Builder::new();
+    /// // SAFETY: over the wait there is a `u64` on the stack, and what `wait` has there.
+    /// let builder = unsafe { builder.migratable() };
+    /// let task = builder.go(|| {
+    ///     let half: u64 = 21;
+    ///     half + runnext::wait(async { 21 })
+    /// });
+    /// assert_eq!(task.unwrap().await.unwrap(), 42);
+    /// # });
+    /// ```
+    ///
     /// # Safety
     /// At every wait of the task, in every frame on its stack:
     /// - no value is alive that is not [`Send`], as an `Rc`, or a `MutexGuard` of the standard library;
-    /// - no reference to a thread-local, nor the address of one, which the compiler may keep in a
-    ///   register across calls, even for code that looks as if it asked for it anew.
+    /// - there is no reference to a thread-local, nor the address of one, which the compiler may keep
+    ///   in a register across calls, even for code that looks as if it asked for it anew.
+    ///
+    /// This concerns the futures as well that the task waits for, while they are polled, if they
+    /// wait themselves.
     #[allow(unsafe_code)] // The promise is the user's.
     pub unsafe fn migratable(mut self) -> Builder<'a> {
         self.options.migratable = true;
         self
     }
 
-    /// Spawns the task on the current runtime. See [`go`](super::go).
+    /// Spawns the task on the current runtime. See [`go`](super::go()).
     ///
     /// # Errors
-    /// If there are as many stacks as
-    /// [`runtime::Builder::max_stacks`](crate::runtime::Builder::max_stacks) allows, if there is no
-    /// memory for another, or its size is more than what there can be.
+    /// - [`QuotaExceeded`](io::ErrorKind::QuotaExceeded): there are as many stackful tasks as
+    ///   [`runtime::Builder::max_stacks`](crate::runtime::Builder::max_stacks) allows.
+    /// - [`InvalidInput`](io::ErrorKind::InvalidInput): the stack would have more than 1 GiB.
+    /// - That of the operating system, if there is no address space for another stack.
+    ///
+    /// The closure is dropped then. If address space is there, but the guard of the stack is refused
+    /// when the task begins, as old kernels do when a process has very many stacks, the task ends
+    /// with a panic that says so, which its handle yields.
     ///
     /// # Panics
     /// If there is no current runtime.

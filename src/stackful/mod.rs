@@ -4,6 +4,19 @@
 //! does not block its thread: it leaves its stack, and comes back to it when it can go on. Anything
 //! async can be waited for with [`wait`].
 //!
+//! | to | use |
+//! |---|---|
+//! | start one | [`go`], [`Handle::go`], [`JoinSet::go`](crate::task::JoinSet::go); [`Builder`] for a name or a larger stack |
+//! | start some that borrow | [`scope`](fn@scope) |
+//! | wait for a future, or for another task | [`wait`] |
+//! | let others run | [`yield_now`] |
+//! | run code that blocks its thread | [`blocking`]; [`dedicated`] for a thread of its own |
+//! | know where one is | [`is_stackful`], [`remaining_stack`] |
+//!
+//! The guide [Two kinds of task](crate::guide::two_kinds_of_task) says when to use which kind, what
+//! not to hold over a wait, how an abort unwinds a stack, and how large a stack is to be. There are
+//! stackful tasks on Linux, on x86-64 and aarch64; elsewhere this module is absent.
+//!
 //! ```
 //! use runnext::{go, wait};
 //!
@@ -44,9 +57,12 @@ use std::pin::pin;
 
 /// Runs `f` as a stackful task of the current runtime: on a stack of its own, beside the others.
 ///
-/// The task may be begun by any thread of the runtime, and stays on the one that begins it. Its
-/// [`JoinHandle`] can be awaited by futures and [waited](wait) for by other stackful tasks. Dropping
-/// the handle does not stop it; aborting it unwinds its stack where it waits.
+/// The task may be begun by any thread of the runtime that stays, and stays on the one that begins
+/// it. Its [`JoinHandle`] can be awaited by futures and [waited](wait) for by other stackful tasks.
+/// Dropping the handle does not stop it; aborting it unwinds its stack where it waits. When the
+/// runtime has been shut down, the closure is dropped and the task is cancelled.
+///
+/// See the guide [Two kinds of task](crate::guide::two_kinds_of_task) for what suits such a task.
 ///
 /// # Panics
 /// If there is no current runtime, or no stack to be had, for which [`Builder::go`] returns an error.
@@ -98,13 +114,20 @@ where
 /// Waits for a future, from code that is not async.
 ///
 /// In a stackful task the task leaves its stack until the future is ready, and others run meanwhile.
-/// On a thread that runs no tasks, and in [`spawn_blocking`](crate::task::spawn_blocking), the thread
-/// is blocked. So it is while it unwinds, since other tasks would take the panic for their own; this
-/// concerns destructors that wait.
+/// If the future is ready at once, they do not: see [`yield_now`]. On a thread that runs no tasks, and
+/// in [`spawn_blocking`](crate::task::spawn_blocking), the thread is blocked. So it is while the task
+/// unwinds, since others would take its panic for their own; this concerns destructors that wait.
+///
+/// What not to hold over a wait, as the guard of a `std::sync::Mutex`, is told in
+/// [the guide](crate::guide::two_kinds_of_task#what-to-hold-over-a-wait).
 ///
 /// # Panics
-/// Where futures are polled: in a task made by [`spawn`](crate::spawn), or in `block_on`. Use
-/// `.await` there. If the future panics. And if the task is aborted it unwinds from here.
+/// Where futures are polled: in a task made by [`spawn`](crate::spawn()), or in `block_on`. Use
+/// `.await` there. And if the future panics.
+///
+/// # Abort
+/// If the task is [aborted](JoinHandle::abort), or its runtime ends, while the future is not ready, the
+/// task unwinds from here, and the future is dropped.
 ///
 /// # Examples
 /// ```
@@ -136,10 +159,11 @@ pub fn wait<F: IntoFuture>(future: F) -> F::Output {
 
 /// Lets the other tasks run, and goes on after them.
 ///
-/// On a thread that runs no tasks, this is [`std::thread::yield_now`].
+/// On a thread that runs no tasks, and while the task unwinds, this is [`std::thread::yield_now`]. If
+/// the task is aborted, it unwinds from here, as from [`wait`].
 ///
 /// # Panics
-/// Where futures are polled; use [`task::yield_now`](crate::task::yield_now) there.
+/// Where futures are polled; use [`task::yield_now`](crate::task::yield_now()) there.
 ///
 /// # Examples
 /// ```
@@ -168,13 +192,17 @@ pub fn yield_now() {
 
 /// Runs `f`, which may block its thread, on another thread, and waits for it.
 ///
-/// It may borrow from the caller: an abort of the task does not cut the wait short, but takes effect
-/// at the next one. Where no task is held up, outside of stackful tasks, `f` just runs here; so it
-/// does if no thread of the pool can be had.
+/// The thread is one of the pool that [`spawn_blocking`](crate::task::spawn_blocking) uses, with its
+/// limit. `f` may borrow from the caller: an abort of the task does not cut the wait short, but takes
+/// effect at the next one. `f` sees other thread-locals and another task id than its caller; spawning
+/// works, and [`wait`] blocks that thread.
+///
+/// Where no task is held up, outside of stackful tasks, `f` just runs here; so it does while the task
+/// unwinds, if no thread of the pool can be had, and if the runtime is shut down before its turn comes.
 ///
 /// # Panics
-/// If `f` panics; and where futures are polled: use [`spawn_blocking`](crate::task::spawn_blocking)
-/// there.
+/// If `f` panics, with its payload; and where futures are polled: use
+/// [`spawn_blocking`](crate::task::spawn_blocking) there.
 ///
 /// # Examples
 /// ```
@@ -213,13 +241,17 @@ where
 /// Runs `f` on an operating-system thread of its own, and waits for it.
 ///
 /// For code that changes its thread: its name, its priority, its signal mask, thread-locals that
-/// must not be seen by others. It may borrow from the caller, as with [`blocking`].
+/// must not be seen by others. It may borrow from the caller, as with [`blocking`], and an abort does
+/// not cut it short either.
+///
+/// The thread is called `runnext-dedicated`, counts against no limit of the runtime, and ends after
+/// `f`. It belongs to no runtime: to spawn from there, [enter](Handle::enter) one.
 ///
 /// # Errors
-/// If the operating system refuses to start a thread.
+/// If the operating system refuses to start a thread; `f` is dropped.
 ///
 /// # Panics
-/// If `f` panics; and where futures are polled.
+/// If `f` panics, with its payload; and where futures are polled.
 ///
 /// # Examples
 /// ```
@@ -259,6 +291,9 @@ where
 
 /// Whether this code runs in a stackful task, so that [`wait`] leaves the stack.
 ///
+/// So it is in a future that such a task waits for; not in the closure of [`blocking`], which is on
+/// another thread.
+///
 /// # Examples
 /// ```
 /// assert!(!runnext::stackful::is_stackful());
@@ -272,6 +307,10 @@ pub fn is_stackful() -> bool {
 }
 
 /// How many bytes of its stack a stackful task has left here; `None` outside of one.
+///
+/// For recursion whose depth the input decides: see
+/// [the guide](crate::guide::two_kinds_of_task#the-size-of-a-stack). Leave room for what the calls
+/// below need, a panic among them.
 ///
 /// # Examples
 /// ```

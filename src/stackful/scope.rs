@@ -18,15 +18,17 @@ use std::sync::Arc;
 /// Calls `f` with a scope in which stackful tasks can be spawned that borrow from the caller, and
 /// waits for all of them: [`std::thread::scope`] for tasks.
 ///
-/// The scope is left, by its value or by a panic, only when all its tasks have ended. If `f` panics,
-/// or the task that waits here is aborted, they are aborted as well, and still waited for.
+/// The scope is left, by its value or by a panic, only when all its tasks have ended, those among them
+/// that its tasks spawned in it. If `f` panics, or the task that waits here is aborted, they are aborted
+/// as well, and still waited for.
 ///
 /// Called by a thread that runs no tasks, of a runtime that it has [entered](Handle::enter), the
-/// thread is blocked until they have ended.
+/// thread is blocked until they have ended. While the caller unwinds, a task of the scope is run where
+/// it is spawned, before [`Scope::go`] returns.
 ///
 /// # Panics
-/// If a task of the scope panicked whose handle was not joined; if `f` panics; and where futures are
-/// polled, which must not wait.
+/// If a task of the scope panicked whose handle was not joined; if `f` panics, with its payload; and
+/// where futures are polled, which must not wait.
 ///
 /// # Examples
 /// ```
@@ -74,10 +76,24 @@ pub struct Scope<'scope, 'env: 'scope> {
 }
 
 impl<'scope> Scope<'scope, '_> {
-    /// Spawns a task that may borrow what outlives the scope.
+    /// Spawns a task on the current runtime that may borrow what outlives the scope. It can spawn
+    /// others in the same scope.
     ///
     /// # Panics
     /// If there is no current runtime, or no stack for it.
+    ///
+    /// # Examples
+    /// ```
+    /// # let runtime = runnext::runtime::Runtime::new().unwrap();
+    /// # runtime.block_on(runnext::go(|| {
+    /// let words = ["to", "be", "or"];
+    /// let lengths = runnext::stackful::scope(|s| {
+    ///     let tasks = words.each_ref().map(|word| s.go(|| word.len()));
+    ///     tasks.map(|task| task.join().unwrap())
+    /// });
+    /// assert_eq!(lengths, [2, 2, 2]);
+    /// # })).unwrap();
+    /// ```
     #[allow(unsafe_code)] // The bounds are what makes the call sound.
     #[track_caller]
     pub fn go<F, T>(&'scope self, f: F) -> ScopedJoinHandle<'scope, T>
@@ -108,14 +124,15 @@ pub struct ScopedJoinHandle<'scope, T> {
 }
 
 impl<T> ScopedJoinHandle<'_, T> {
-    /// Waits for the task: its output.
+    /// Waits for the task: its output. The task that waits leaves its stack meanwhile, see
+    /// [`wait`](super::wait()).
     ///
     /// # Errors
-    /// If it panicked or was aborted.
+    /// If it panicked or was aborted. Whoever gets the panic here keeps the scope from panicking.
     ///
     /// # Panics
-    /// Where futures are polled. And as [`wait`](super::wait()) does, if this task is aborted
-    /// meanwhile.
+    /// Where futures are polled. And the caller unwinds from here, as from
+    /// [`wait`](super::wait()), if it is aborted meanwhile; the task is left to the scope then.
     #[track_caller]
     pub fn join(mut self) -> Result<T, JoinError> {
         let id = self.join.id();
@@ -141,7 +158,8 @@ impl<T> ScopedJoinHandle<'_, T> {
         self.join.is_finished()
     }
 
-    /// Aborts the task: it unwinds where it waits, or is dropped if it has not begun.
+    /// Asks the task to end: it unwinds where it waits, or is dropped if it has not begun. See
+    /// [`JoinHandle::abort`](crate::task::JoinHandle::abort).
     pub fn abort(&self) {
         self.join.abort();
     }

@@ -33,7 +33,9 @@ impl<T> JoinHandle<T> {
     }
 
     /// Asks the task to end. Its future is dropped at its next turn, unless it ends by itself
-    /// first; a closure of `spawn_blocking` is only stopped if it has not begun.
+    /// first; a closure of `spawn_blocking` is only stopped if it has not begun. A stackful task
+    /// [unwinds](crate::guide::two_kinds_of_task#abort-panic-shutdown) from the wait that it is in, or
+    /// from its next one.
     ///
     /// # Examples
     /// ```

@@ -2,11 +2,14 @@
 //!
 //! A task is what Go calls a goroutine and the engine calls a G: a future that the runtime polls
 //! on whichever of its threads comes to it. [`spawn()`] makes one; the [`JoinHandle`] it returns
-//! waits for the output, aborts the task, or lets it go on alone when dropped.
+//! waits for the output, aborts the task, or lets it go on alone when dropped. Tasks of the other
+//! kind, closures with stacks of their own, are made by [`go`](crate::go()); the guide
+//! [Two kinds of task](crate::guide::two_kinds_of_task) is about both.
 //!
 //! | to | use |
 //! |---|---|
 //! | run a future beside this one | [`spawn()`], or [`Builder`] to give it a name |
+//! | run blocking-style code | [`go`](crate::go()) |
 //! | run code that blocks its thread | [`spawn_blocking`]; [`block_in_place`] without moving |
 //! | run futures that are not `Send` | [`LocalSet`] and [`spawn_local`] |
 //! | wait for many tasks | [`JoinSet`] |

@@ -146,6 +146,10 @@ impl<T: 'static> LocalKey<T> {
 
     /// Runs a closure with the key set to `value`, and drops the value afterwards.
     ///
+    /// In a stackful task `f` must not [`wait`](crate::wait()): the value is on the thread meanwhile, and
+    /// the tasks that run there see it. [`scope`](Self::scope) around an async block does not have
+    /// this problem, as long as what is inside awaits.
+    ///
     /// # Panics
     ///
     /// Inside [`with`](Self::with) or [`try_with`](Self::try_with) of the same key, and while the

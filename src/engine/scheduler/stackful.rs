@@ -22,7 +22,6 @@ use crate::engine::current::{self, Role, Turn};
 use crate::engine::machine::{Machine, Order};
 use crate::engine::primitive::{Arc, Ordering, fence};
 use crate::engine::stack::{Stack, normalise, overflow};
-
 use crate::engine::sys::Parker;
 use crate::engine::task::coroutine::{self, Admission, Head, Host, Said, Unwind, create_stackful};
 use crate::engine::task::{Birth, G, RawG, RawJoin, Schedule};
@@ -45,7 +44,11 @@ pub(crate) struct Stacks {
 impl Default for Stacks {
     fn default() -> Stacks {
         Stacks {
+            // Measured by `tests/stack_depth.rs` on x86-64: without optimisation the deepest of the
+            // works that any task may do, a TLS handshake, takes 52 KiB and a panic with a full
+            // backtrace 28 KiB; optimised they take 20 and 24 KiB, and twice that fits as well.
             size: 64 * 1024,
+            // A guess: far more than there is memory for.
             max: 16 * 1024 * 1024,
         }
     }
