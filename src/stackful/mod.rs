@@ -168,7 +168,7 @@ pub fn wait<F: IntoFuture>(future: F) -> F::Output {
 /// # Examples
 /// ```
 /// # let runtime = runnext::runtime::Runtime::new().unwrap();
-/// # runtime.block_on(runnext::go(|| {
+/// # runtime.block_on(runtime.handle().go(|| {
 /// for _ in 0..3 {
 ///     // A part of a long computation.
 ///     runnext::stackful::yield_now();
@@ -207,7 +207,7 @@ pub fn yield_now() {
 /// # Examples
 /// ```
 /// # let runtime = runnext::runtime::Runtime::new().unwrap();
-/// # runtime.block_on(runnext::go(|| {
+/// # runtime.block_on(runtime.handle().go(|| {
 /// let path = String::from("Cargo.toml");
 /// let text = runnext::stackful::blocking(|| std::fs::read_to_string(&path)).unwrap();
 /// assert!(text.contains("[package]"));
@@ -256,7 +256,7 @@ where
 /// # Examples
 /// ```
 /// # let runtime = runnext::runtime::Runtime::new().unwrap();
-/// # runtime.block_on(runnext::go(|| {
+/// # runtime.block_on(runtime.handle().go(|| {
 /// let here = std::thread::current().id();
 /// let there = runnext::stackful::dedicated(|| std::thread::current().id()).unwrap();
 /// assert_ne!(here, there);
@@ -315,7 +315,7 @@ pub fn is_stackful() -> bool {
 /// # Examples
 /// ```
 /// # let runtime = runnext::runtime::Runtime::new().unwrap();
-/// # runtime.block_on(runnext::go(|| {
+/// # runtime.block_on(runtime.handle().go(|| {
 /// let left = runnext::stackful::remaining_stack().unwrap();
 /// assert!(left > 4096);
 /// # })).unwrap();

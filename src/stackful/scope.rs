@@ -33,7 +33,7 @@ use std::sync::Arc;
 /// # Examples
 /// ```
 /// # let runtime = runnext::runtime::Runtime::new().unwrap();
-/// # runtime.block_on(runnext::go(|| {
+/// # runtime.block_on(runtime.handle().go(|| {
 /// let mut numbers = vec![3, 1, 2, 6, 5, 4];
 /// let (left, right) = numbers.split_at_mut(3);
 /// runnext::stackful::scope(|s| {
@@ -85,7 +85,7 @@ impl<'scope> Scope<'scope, '_> {
     /// # Examples
     /// ```
     /// # let runtime = runnext::runtime::Runtime::new().unwrap();
-    /// # runtime.block_on(runnext::go(|| {
+    /// # runtime.block_on(runtime.handle().go(|| {
     /// let words = ["to", "be", "or"];
     /// let lengths = runnext::stackful::scope(|s| {
     ///     let tasks = words.each_ref().map(|word| s.go(|| word.len()));

@@ -13,7 +13,7 @@ mod registers;
 /// What stacks are made of: aligned as their tops have to be.
 #[derive(Clone, Copy)]
 #[repr(align(16))]
-struct Chunk([u8; ALIGN]);
+struct Chunk(#[expect(dead_code)] [u8; ALIGN]); // Memory, which the tests use by its address.
 
 /// Enough for all that is not deep on purpose, backtraces and panics included.
 const SIZE: usize = 256 * 1024;
