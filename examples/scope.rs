@@ -3,20 +3,21 @@
 //! A long slice is parted around a pivot, and the two parts are sorted by two Gs at once, each in
 //! the same way. `stackful::scope` ends only when its Gs have ended, so they may borrow from the
 //! stack of the one that waits for them, as with `std::thread::scope`: nothing is copied, and there
-//! is no `Arc` and no `unsafe`. Unlike threads, the Gs are thousands, and are stolen by whatever
-//! worker has nothing to do.
+//! is no `Arc` and no `unsafe`. Unlike threads, there may be hundreds of them, and a worker that has
+//! nothing to do steals some.
 //!
 //! ```text
 //! $ cargo run --release --example scope -- 4000000
 //! 4000000 numbers
-//! sort_unstable   90.2 ms
-//! 1 worker       103.5 ms
-//! 2 workers       57.3 ms
+//! sort_unstable  162.9 ms
+//! 1 worker       271.6 ms
+//! 2 workers      240.9 ms
 //! all sorted
 //! ```
 //!
-//! How many numbers there are is the one argument. The times differ from machine to machine and from
-//! run to run, and the workers are as many as there are CPUs.
+//! How many numbers there are is the one argument, four million where there is none. The times differ
+//! from machine to machine and from run to run (this one shared its two CPUs with other programs), and
+//! the workers are as many as there are CPUs.
 
 use runnext::runtime::Builder;
 use runnext::stackful;
