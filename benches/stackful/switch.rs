@@ -68,9 +68,9 @@ fn switches_of_corosensei(size: usize) -> Run {
 
 fn switches(size: usize) -> Run {
     let stack = DefaultStack::default();
-    let top = top(&stack);
+    let (limit, top) = ends(&stack);
     // SAFETY: the stack is fresh, and lives as long as the closure below, which alone resumes.
-    let context = Cell::new(Some(unsafe { prepare(top, count) }));
+    let context = Cell::new(Some(unsafe { prepare(limit, top, count) }));
     Box::new(move || {
         let _stack = &stack;
         // In memory, not in a register: this is where corosensei and a G have it as well.
@@ -140,14 +140,17 @@ fn run_on<F: FnOnce() -> usize>(stack: &DefaultStack, body: F) -> usize {
         unsafe { finish(link, result.unwrap_or(usize::MAX)) }
     }
     let body = std::mem::ManuallyDrop::new(body);
-    let top = top(stack);
+    let (limit, top) = ends(stack);
     // SAFETY: nothing else is on the stack, and once the context has finished nothing is.
     let (value, at): (usize, Option<Suspended>) =
-        unsafe { resume(prepare(top, entry::<F>), top, &raw const body as usize) };
+        unsafe { resume(prepare(limit, top, entry::<F>), top, &raw const body as usize) };
     assert!(at.is_none());
     value
 }
 
-fn top(stack: &DefaultStack) -> NonNull<u8> {
-    NonNull::new(stack.base().get() as *mut u8).expect("a stack is not at address zero")
+/// The lowest byte of a stack above its guard, and one past its highest.
+fn ends(stack: &DefaultStack) -> (NonNull<u8>, NonNull<u8>) {
+    let pointer =
+        |address: usize| NonNull::new(address as *mut u8).expect("a stack is not at address zero");
+    (pointer(stack.limit().get()), pointer(stack.base().get()))
 }

@@ -38,6 +38,14 @@
 //! assert_eq!(sum.await.unwrap(), 55);
 //! # });
 //! ```
+//!
+//! # With other tools
+//!
+//! Backtraces, debuggers and profilers see the frames of a task and below them those of the thread
+//! that runs it; gdb shows `<signal handler called>` between them. valgrind needs nothing to be told
+//! (on x86-64). AddressSanitizer has to be told of each change of stacks, which is compiled in with
+//! `RUSTFLAGS="-Zsanitizer=address --cfg runnext_asan"`. Locals take more room under it: give tasks
+//! larger stacks if they overflow.
 
 mod builder;
 mod scope;

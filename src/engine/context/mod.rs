@@ -64,10 +64,14 @@ mod arch;
 #[cfg(target_arch = "x86_64")]
 #[path = "x86_64.rs"]
 mod arch;
+#[cfg(runnext_asan)]
+mod sanitizer;
+pub(crate) mod valgrind;
 
 #[cfg(test)]
 mod tests;
 
+use std::arch::asm;
 use std::ptr::NonNull;
 
 /// A context that is not running: its stack pointer.
@@ -99,6 +103,12 @@ pub(crate) type Entry = unsafe extern "C" fn(value: usize, link: Link) -> !;
 /// Alignment of a stack's top.
 pub(crate) const ALIGN: usize = 16;
 
+/// What lies above the link besides a word: nothing, but for what a sanitizer is told.
+#[cfg(not(runnext_asan))]
+const RESERVED: usize = 0;
+#[cfg(runnext_asan)]
+use sanitizer::RESERVED;
+
 /// The link of the context whose stack ends at `top`.
 ///
 /// # Panics
@@ -106,24 +116,45 @@ pub(crate) const ALIGN: usize = 16;
 #[inline(always)]
 pub(crate) fn link_of(top: NonNull<u8>) -> Link {
     // Wrapping, so that it is a function of the address alone, of which nothing is asked here.
-    let link = top.as_ptr().wrapping_sub(2 * size_of::<usize>());
+    let link = top.as_ptr().wrapping_sub(RESERVED + 2 * size_of::<usize>());
     Link(NonNull::new(link.cast()).expect("the top of a stack"))
 }
 
-/// Writes what the first [`resume`] needs at the top of a stack; `top` is one past its highest byte.
+/// The stack pointer of the caller.
+///
+/// The address of a local would not do: a sanitizer may have put it elsewhere.
+#[inline(always)]
+pub(crate) fn stack_pointer() -> usize {
+    let pointer: usize;
+    // SAFETY: a register is copied.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        asm!("mov {}, rsp", out(reg) pointer, options(nomem, nostack, preserves_flags));
+        #[cfg(target_arch = "aarch64")]
+        asm!("mov {}, sp", out(reg) pointer, options(nomem, nostack, preserves_flags));
+    }
+    pointer
+}
+
+/// Writes what the first [`resume`] needs at the top of a stack; `limit` is its lowest byte, `top` is
+/// one past its highest.
 ///
 /// # Safety
-/// - `top` is a multiple of [`ALIGN`], and the memory below it belongs to the context until it has
-///   finished or is given up: nobody else reads or writes it.
+/// - `top` is a multiple of [`ALIGN`], and the memory from `limit` on belongs to the context until it
+///   has finished or is given up: nobody else reads or writes it.
 /// - There is enough of it for whatever `entry` does, or something below that ends the process when
 ///   it is touched; 64 bytes in any case, which are written here and at the beginning.
 /// - `entry` keeps to what [`Entry`] says.
 #[inline]
-pub(crate) unsafe fn prepare(top: NonNull<u8>, entry: Entry) -> Suspended {
+pub(crate) unsafe fn prepare(limit: NonNull<u8>, top: NonNull<u8>, entry: Entry) -> Suspended {
     debug_assert_eq!(top.addr().get() % ALIGN, 0);
+    debug_assert!(limit < top);
+    // SAFETY: the caller keeps the same contract.
+    #[cfg(runnext_asan)]
+    let entry = unsafe { sanitizer::prepare(limit, top, entry) };
     let link = link_of(top).0;
     // SAFETY: the caller leaves us the memory below `top`, which is aligned to 16. These are the
-    // words at 8 and 24 below it, where `begin` and `arch::resume` look.
+    // words above and below the link, where `begin` and `arch::resume` look.
     unsafe {
         link.add(1).cast().write(entry);
         let first = link.sub(1);
@@ -148,8 +179,17 @@ pub(crate) unsafe fn resume(
     top: NonNull<u8>,
     value: usize,
 ) -> (usize, Option<Suspended>) {
+    // SAFETY: the context is suspended, and the next lines resume it.
+    #[cfg(runnext_asan)]
+    let fake = unsafe { sanitizer::entering(top) };
     // SAFETY: the caller keeps the same contract.
-    unsafe { arch::resume(context, link_of(top), value) }
+    let back = unsafe { arch::resume(context, link_of(top), value) };
+    // SAFETY: it came back.
+    #[cfg(runnext_asan)]
+    unsafe {
+        sanitizer::left(fake);
+    };
+    back
 }
 
 /// Goes back to who resumed; returns with the value of the next resume.
@@ -160,17 +200,54 @@ pub(crate) unsafe fn resume(
 ///   that is given up runs no destructors.
 #[inline(always)]
 pub(crate) unsafe fn suspend(link: Link, value: usize) -> usize {
+    // SAFETY: this is the context of the link, and leaves.
+    #[cfg(runnext_asan)]
+    unsafe {
+        sanitizer::leaving(link);
+    };
     // SAFETY: the caller keeps the same contract.
-    unsafe { arch::suspend(link, value) }
+    let value = unsafe { arch::suspend(link, value) };
+    // SAFETY: it was resumed.
+    #[cfg(runnext_asan)]
+    unsafe {
+        sanitizer::entered(link);
+    };
+    value
 }
 
 /// Goes back for the last time.
 ///
+/// The value may point at what lies on the stack, which is there until [`release`].
+///
 /// # Safety
 /// - It is called in the context of `link`, not in one that this has resumed.
-/// - Nothing with a destructor that has to run is left on the stack: it is as good as freed.
+/// - Nothing with a destructor that has to run is left on the stack, unless whoever resumed knows
+///   of it: it is as good as freed.
 #[inline(always)]
 pub(crate) unsafe fn finish(link: Link, value: usize) -> ! {
+    // SAFETY: this is the context of the link, and leaves.
+    #[cfg(runnext_asan)]
+    unsafe {
+        sanitizer::leaving(link);
+    };
     // SAFETY: the caller keeps the same contract.
     unsafe { arch::finish(link, value) }
+}
+
+/// Says that nobody will look at what a context that has finished left on its stack.
+///
+/// It is for sanitizers, and does nothing elsewhere. A context that is given up without it, finished
+/// or not, costs them memory.
+///
+/// # Safety
+/// The context whose stack ends at `top` has finished, and its stack has not been prepared again.
+#[inline(always)]
+pub(crate) unsafe fn release(top: NonNull<u8>) {
+    #[cfg(not(runnext_asan))]
+    let _ = top;
+    // SAFETY: the caller keeps the same contract.
+    #[cfg(runnext_asan)]
+    unsafe {
+        sanitizer::release(top);
+    }
 }

@@ -1,9 +1,10 @@
 //! The contract of a switch, point by point; see the module.
 
-use super::{ALIGN, Link, Suspended, finish, link_of, prepare, resume, suspend};
+use super::{ALIGN, Link, Suspended, finish, link_of, prepare, release, resume, suspend, valgrind};
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};
 use std::hint::black_box;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -18,9 +19,41 @@ struct Chunk(#[expect(dead_code)] [u8; ALIGN]); // Memory, which the tests use b
 /// Enough for all that is not deep on purpose, backtraces and panics included.
 const SIZE: usize = 256 * 1024;
 
+/// The lowest byte of a stack, and one past its highest.
+fn ends(stack: &mut [Chunk]) -> (NonNull<u8>, NonNull<u8>) {
+    let Range { start, end } = stack.as_mut_ptr_range();
+    let pointer = |to: *mut Chunk| NonNull::new(to.cast()).unwrap();
+    (pointer(start), pointer(end))
+}
+
+/// A stack that valgrind knows.
+struct Memory {
+    chunks: Vec<Chunk>,
+    valgrind: Option<usize>,
+}
+
+impl Memory {
+    fn new(size: usize) -> Memory {
+        let mut chunks = vec![Chunk([0xA5; ALIGN]); size / ALIGN];
+        let (limit, top) = ends(&mut chunks);
+        let valgrind = valgrind::register(limit, top);
+        Memory { chunks, valgrind }
+    }
+
+    fn ends(&mut self) -> (NonNull<u8>, NonNull<u8>) {
+        ends(&mut self.chunks)
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.valgrind.into_iter().for_each(valgrind::deregister);
+    }
+}
+
 /// A context with its stack, which runs a closure that gets and gives words.
 struct Context {
-    stack: Vec<Chunk>,
+    stack: Memory,
     at: Option<Suspended>,
 }
 
@@ -50,11 +83,12 @@ unsafe extern "C" fn entry<F: FnOnce(Inside, usize) -> usize>(value: usize, link
 
 impl Context {
     fn new<F: FnOnce(Inside, usize) -> usize + 'static>(size: usize, body: F) -> Self {
-        let stack = vec![Chunk([0xA5; ALIGN]); size / ALIGN];
+        let stack = Memory::new(size);
         let mut context = Self { stack, at: None };
+        let (limit, top) = context.stack.ends();
         // SAFETY: the stack is fresh, and lives as long as the context, if that is not resumed
         // after the drop of this: nobody else can.
-        context.at = Some(unsafe { prepare(context.top(), entry::<F>) });
+        context.at = Some(unsafe { prepare(limit, top, entry::<F>) });
         let mut body = Some(body);
         assert_eq!(context.resume(&raw mut body as usize), 0);
         assert!(body.is_none());
@@ -62,7 +96,7 @@ impl Context {
     }
 
     fn top(&mut self) -> NonNull<u8> {
-        NonNull::new(self.stack.as_mut_ptr_range().end.cast()).unwrap()
+        self.stack.ends().1
     }
 
     fn resume(&mut self, value: usize) -> usize {
@@ -71,6 +105,10 @@ impl Context {
         // is not `Send`.
         let (passed, at) = unsafe { resume(at, self.top(), value) };
         self.at = at;
+        if at.is_none() {
+            // SAFETY: it has finished.
+            unsafe { release(self.top()) };
+        }
         passed
     }
 
@@ -105,13 +143,15 @@ fn the_first_value_and_the_link_reach_the_entry() {
             finish(link, value + 1)
         }
     }
-    let mut stack = vec![Chunk([0; ALIGN]); SIZE / ALIGN];
-    let top = NonNull::new(stack.as_mut_ptr_range().end.cast()).unwrap();
+    let mut stack = Memory::new(SIZE);
+    let (limit, top) = stack.ends();
     for _ in 0..3 {
         let mut link = None;
         let value = &raw mut link as usize;
         // SAFETY: the stack is this context's alone, which finishes at once; so it is free again.
-        let back = unsafe { resume(prepare(top, entry), top, value) };
+        let back = unsafe { resume(prepare(limit, top, entry), top, value) };
+        // SAFETY: it has finished.
+        unsafe { release(top) };
         assert_eq!(back, (value + 1, None));
         assert_eq!(link, Some(link_of(top)));
     }
@@ -163,6 +203,11 @@ fn contexts_nest() {
                     .as_mut()
                     .map_or(value, |inner| inner.resume(value) + 1);
                 value = inside.suspend(sum);
+            }
+            // To the end, as what is on its stack would leak otherwise.
+            if let Some(mut inner) = inner {
+                inner.resume(0);
+                assert!(inner.finished());
             }
             0
         })
@@ -232,12 +277,14 @@ fn the_stack_is_aligned_at_the_entry() {
         // SAFETY: as in any entry.
         unsafe { finish(link, address + local.0) }
     }
-    let mut stack = vec![Chunk([0; ALIGN]); SIZE / ALIGN];
+    let mut stack = Memory::new(SIZE);
     for unused in 0..4 {
-        let end = stack.len() - unused;
-        let top = NonNull::new(stack[..end].as_mut_ptr_range().end.cast()).unwrap();
+        let end = stack.chunks.len() - unused;
+        let (limit, top) = ends(&mut stack.chunks[..end]);
         // SAFETY: the stack is this context's alone, which finishes at once.
-        let (address, _) = unsafe { resume(prepare(top, entry), top, 0) };
+        let (address, _) = unsafe { resume(prepare(limit, top, entry), top, 0) };
+        // SAFETY: it has finished.
+        unsafe { release(top) };
         assert_eq!(address % 16, 0);
     }
 }
@@ -327,9 +374,9 @@ fn ten_thousand_contexts_on_small_stacks() {
     let mut contexts: Vec<_> = memory
         .chunks_exact_mut(STACK)
         .map(|stack| {
-            let top = NonNull::new(stack.as_mut_ptr_range().end.cast()).unwrap();
+            let (limit, top) = ends(stack);
             // SAFETY: each has a part of the memory of its own, which outlives it.
-            (top, Some(unsafe { prepare(top, entry) }))
+            (top, Some(unsafe { prepare(limit, top, entry) }))
         })
         .collect();
     for round in 1..=10 {
@@ -343,6 +390,8 @@ fn ten_thousand_contexts_on_small_stacks() {
     for (n, (top, at)) in contexts.iter_mut().enumerate() {
         // SAFETY: likewise.
         let back = unsafe { resume(at.unwrap(), *top, 0) };
+        // SAFETY: it has finished.
+        unsafe { release(*top) };
         assert_eq!(back, (10 * (n + 1), None));
     }
 }

@@ -18,6 +18,7 @@
 
 use super::Shared;
 use super::schedule::Spawn;
+use crate::engine::context::stack_pointer;
 use crate::engine::current::{self, Role, Turn};
 use crate::engine::machine::{Machine, Order};
 use crate::engine::primitive::{Arc, Ordering, fence};
@@ -438,12 +439,11 @@ impl Stacked {
     }
 
     /// How many bytes of its stack are free below the caller.
-    #[inline(never)]
+    #[inline]
     pub(crate) fn remaining(self) -> Option<usize> {
-        let here = 0u8;
         // SAFETY: the current G is stackful, and alive.
         let limit = unsafe { Head::of(self.0.cast()) }.limit()?;
-        (&raw const here).addr().checked_sub(limit)
+        stack_pointer().checked_sub(limit)
     }
 
     /// Leaves the stack until the next turn, and unwinds if the G was aborted.

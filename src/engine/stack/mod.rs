@@ -33,7 +33,6 @@ mod pool;
 mod regions;
 mod size;
 mod slab;
-mod valgrind;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@
 
 use super::regions::{self, Region};
 use super::size::Shape;
-use super::valgrind;
+use crate::engine::context::valgrind;
 use std::io;
 use std::ptr::{self, NonNull};
 

@@ -292,13 +292,13 @@ unsafe fn first_turn<F: FnOnce() -> T, T, S: Host>(gp: RawG, head: &Head, aborts
             Admission::Failed(error) => Fault::panic(Box::new(error.to_string())),
             Admission::Begins => {
                 let stack = head.stack.take().expect("who is admitted has a stack");
-                let top = stack.top();
+                let (limit, top) = (stack.limit(), stack.top());
                 stack.set_owner(gp.as_ptr());
                 head.stack.set(Some(stack));
                 head.top.set(top.as_ptr());
                 // SAFETY: the stack is the G's alone from now on; its size is at least the least.
                 head.at
-                    .set(Some(unsafe { context::prepare(top, entry::<F, T>) }));
+                    .set(Some(unsafe { context::prepare(limit, top, entry::<F, T>) }));
                 let body = GCell::<Coroutine<F>, S>::future;
                 // SAFETY: `gp` was made by `create_stackful` of these types.
                 let body = unsafe { body(gp) };
@@ -340,6 +340,8 @@ unsafe fn turn<T, S: Host>(gp: RawG, head: &Head, aborts: bool, value: usize) {
         // SAFETY: `entry` passes a pointer to its result, which is ours; its stack is there until
         // `depart`.
         let result = unsafe { result.read() };
+        // SAFETY: it has finished, and its result was all that was left.
+        unsafe { context::release(top) };
         // SAFETY: we own the G, whose closure is gone.
         unsafe { depart::<S>(g, head) };
         drop(entered);

@@ -1,7 +1,7 @@
 //! What only assembly can look at: the registers that a function has to preserve, and the frame
 //! pointer at the entry.
 
-use super::{Chunk, Context, Inside, SIZE};
+use super::{Context, Inside, Memory, SIZE};
 use crate::engine::context::{Link, arch, finish, prepare, resume};
 use std::arch::{asm, naked_asm};
 use std::ptr::NonNull;
@@ -190,7 +190,7 @@ unsafe extern "C" fn look_at_frame(resumer: usize, link: Link, record: *const [u
 fn frame_pointers_lead_to_the_resumer() {
     /// Resumes with its own frame pointer as the value.
     #[inline(always)]
-    fn resume_with_frame(top: NonNull<u8>) -> usize {
+    fn resume_with_frame(limit: NonNull<u8>, top: NonNull<u8>) -> usize {
         let frame: usize;
         // SAFETY: a register is copied.
         unsafe {
@@ -200,13 +200,14 @@ fn frame_pointers_lead_to_the_resumer() {
             asm!("mov {}, x29", out(reg) frame, options(nomem, nostack));
         }
         // SAFETY: nothing else is on the stack, and the context finishes at once.
-        let (return_address, at) = unsafe { resume(prepare(top, entry_with_frame), top, frame) };
+        let (return_address, at) =
+            unsafe { resume(prepare(limit, top, entry_with_frame), top, frame) };
         assert_eq!(at, None);
         return_address
     }
-    let mut stack = vec![Chunk([0; 16]); SIZE / 16];
-    let top = NonNull::new(stack.as_mut_ptr_range().end.cast()).unwrap();
-    let return_address = resume_with_frame(top);
+    let mut stack = Memory::new(SIZE);
+    let (limit, top) = stack.ends();
+    let return_address = resume_with_frame(limit, top);
     // SAFETY: it lies behind an instruction of this program, of two bytes or four.
     let call = unsafe { *(return_address as *const [u8; 4]).sub(1) };
     #[cfg(target_arch = "x86_64")]

@@ -321,6 +321,7 @@ fn too_little_address_space_is_an_error_that_says_so() {
 }
 
 #[test]
+#[cfg_attr(runnext_asan, ignore = "the sanitizer has mlockall do nothing")]
 fn locked_memory_gets_its_guards_by_mprotect() {
     run_in_child("memory::locked_memory_gets_its_guards_by_mprotect", || {
         const MCL_ONFAULT: i32 = 4;
@@ -337,6 +338,7 @@ fn locked_memory_gets_its_guards_by_mprotect() {
 }
 
 #[test]
+#[cfg_attr(runnext_asan, ignore = "the sanitizer needs mappings of its own")]
 fn too_many_mappings_are_an_error_that_says_so() {
     let maximum = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap();
     if maximum.trim().parse::<usize>().unwrap() > 100_000 {

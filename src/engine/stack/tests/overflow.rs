@@ -141,15 +141,8 @@ fn an_overflow_is_reported_on_a_thread_of_another_library() {
         "overflow::an_overflow_is_reported_on_a_thread_of_another_library",
         || {
             overflow::install(describe).unwrap();
-            // As a thread that the standard library knows nothing of: no alternate stack.
-            let none = libc::stack_t {
-                ss_sp: ptr::null_mut(),
-                ss_flags: libc::SS_DISABLE,
-                ss_size: 0,
-            };
-            // SAFETY: no handler runs on it at the moment.
-            let code = unsafe { libc::sigaltstack(&raw const none, ptr::null_mut()) };
-            assert_eq!(code, 0);
+            // As a thread that the standard library knows nothing of.
+            swap_alternate(&NO_ALTERNATE);
             let _alternate = alternate_stack().unwrap();
             let pool = Pool::new(SIZE, 10);
             recurse_on(&owned(&pool));
@@ -318,20 +311,32 @@ fn a_signal_that_was_sent_is_ignored_where_that_was_asked_for() {
     .passed();
 }
 
-/// Size and flags of the alternate stack of this thread.
+const NO_ALTERNATE: libc::stack_t = libc::stack_t {
+    ss_sp: ptr::null_mut(),
+    ss_flags: libc::SS_DISABLE,
+    ss_size: 0,
+};
+
+/// Sets the alternate stack of this thread, unless `new` is null: what it was before.
+fn swap_alternate(new: *const libc::stack_t) -> libc::stack_t {
+    let mut before = NO_ALTERNATE;
+    // SAFETY: no handler runs at the moment, on the one or the other; the call writes the struct.
+    let code = unsafe { libc::sigaltstack(new, &raw mut before) };
+    assert_eq!(code, 0);
+    before
+}
+
+/// Place, size and flags of the alternate stack of this thread.
 fn alternate() -> (usize, usize, i32) {
-    let mut current = MaybeUninit::<libc::stack_t>::zeroed();
-    // SAFETY: the call writes the struct, of which all bytes zero are a value.
-    let current = unsafe {
-        libc::sigaltstack(ptr::null(), current.as_mut_ptr());
-        current.assume_init()
-    };
+    let current = swap_alternate(ptr::null());
     (current.ss_sp.addr(), current.ss_size, current.ss_flags)
 }
 
 #[test]
 fn an_alternate_stack_is_there_until_it_is_dropped() {
     thread::spawn(|| {
+        // A sanitizer gives its threads one that is large enough.
+        let given = swap_alternate(&NO_ALTERNATE);
         let before = alternate();
         let guard = alternate_stack().unwrap();
         let first = alternate();
@@ -345,6 +350,7 @@ fn an_alternate_stack_is_there_until_it_is_dropped() {
         assert_eq!(alternate(), first);
         drop(guard);
         assert_eq!(alternate(), before);
+        swap_alternate(&given);
     })
     .join()
     .unwrap();

@@ -6,7 +6,7 @@
 use std::ptr::NonNull;
 
 /// Registers a stack; `None` where there is no valgrind.
-pub(super) fn register(limit: NonNull<u8>, end: NonNull<u8>) -> Option<usize> {
+pub(crate) fn register(limit: NonNull<u8>, end: NonNull<u8>) -> Option<usize> {
     const RUNNING_ON_VALGRIND: usize = 0x1001;
     const STACK_REGISTER: usize = 0x1501;
     if request(RUNNING_ON_VALGRIND, 0, 0) == 0 {
@@ -18,7 +18,7 @@ pub(super) fn register(limit: NonNull<u8>, end: NonNull<u8>) -> Option<usize> {
 }
 
 /// Takes back a [`register`].
-pub(super) fn deregister(id: usize) {
+pub(crate) fn deregister(id: usize) {
     const STACK_DEREGISTER: usize = 0x1502;
     request(STACK_DEREGISTER, id, 0);
 }
