@@ -110,9 +110,9 @@ impl Context {
     }
 
     /// As `new`, of a thread of the runtime's own, which keeps `m` for as long as this.
-    pub(crate) fn of_pool(home: *const (), m: &Machine) -> Context {
+    pub(crate) fn of_pool(home: *const (), m: &Arc<Machine>) -> Context {
         Context {
-            machine: m,
+            machine: Arc::as_ptr(m),
             ..Context::new(home)
         }
     }

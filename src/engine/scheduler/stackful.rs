@@ -229,7 +229,7 @@ impl Host for Hosted {
         let shared = unsafe { &(*home).0 };
         let m = current::with_running(|context| {
             let context = context.filter(|context| context.home() == shared.home())?;
-            context.machine().map(ptr::from_ref)
+            context.machine()
         });
         if m.is_none() && !head.is_migratable() {
             shared.pass_on(gp);

@@ -7,11 +7,11 @@ use crate::engine::task::G;
 use std::ptr;
 
 impl Context {
-    /// The M, if it is a thread of the runtime's pool.
+    /// The M, if it is a thread of the runtime's pool: out of an `Arc`, which whoever made the context
+    /// keeps for as long.
     #[inline]
-    pub(crate) fn machine(&self) -> Option<&Machine> {
-        // SAFETY: whoever made the context keeps it for as long.
-        unsafe { self.machine.as_ref() }
+    pub(crate) fn machine(&self) -> Option<*const Machine> {
+        (!self.machine.is_null()).then_some(self.machine)
     }
 
     /// Has it give its P to a thread that stays.
