@@ -25,10 +25,11 @@
 //! 7. `queue`
 //! 8. `processor`
 //! 9. `idle`
-//! 10. `machine`
-//! 11. `local`
-//! 12. `scheduler`
-//! 13. `lend`
+//! 10. `bound`
+//! 11. `machine`
+//! 12. `local`
+//! 13. `scheduler`
+//! 14. `lend`
 //!
 //! Nouns are low, verbs are high: G, M, P and the queues are data with small invariants, and
 //! whatever touches two of them is in `scheduler`. Where a low layer has to call upwards it does so
@@ -67,10 +68,12 @@
 //! | lend | let another thread or G use what is on the stack of a G, which waits for it meanwhile |
 //! | promise | the right to a stack, which is taken from the pool when the G begins |
 
+#[cfg_attr(not(stackful), allow(dead_code))] // What is always empty then.
+pub(crate) mod bound;
 #[cfg(stackful)]
 pub(crate) mod context;
 pub(crate) mod idle;
-#[cfg(stackful)]
+#[cfg(any(stackful, loom))]
 pub(crate) mod lend;
 #[cfg(not(loom))]
 pub(crate) mod local;

@@ -7,7 +7,7 @@
 
 #[cfg(not(loom))]
 mod imp {
-    pub(crate) use std::cell::UnsafeCell;
+    pub(crate) use std::cell::{Cell, UnsafeCell};
     pub(crate) use std::hint::spin_loop;
     pub(crate) use std::sync::atomic::{
         AtomicBool, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering,
@@ -19,6 +19,7 @@ mod imp {
 
 #[cfg(loom)]
 mod imp {
+    pub(crate) use loom::cell::{Cell, UnsafeCell};
     pub(crate) use loom::hint::spin_loop;
     pub(crate) use loom::sync::atomic::{
         AtomicBool, AtomicPtr, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
@@ -30,6 +31,36 @@ mod imp {
 // The models use fewer of these names than the engine does.
 #[cfg_attr(loom, allow(unused_imports))]
 pub(crate) use imp::*;
+
+/// A cell of which the models see every access: they fail unless each is ordered before or after all
+/// that it must not meet.
+#[derive(Debug, Default)]
+pub(crate) struct Watched<T>(UnsafeCell<T>);
+
+#[cfg_attr(not(stackful), allow(dead_code))] // What lends, which uses it most, is not built then.
+impl<T> Watched<T> {
+    /// With `value`.
+    pub(crate) fn new(value: T) -> Watched<T> {
+        Watched(UnsafeCell::new(value))
+    }
+
+    /// Calls `f` with a pointer to the value, for an access that is alone.
+    #[inline]
+    pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+        #[cfg(not(loom))]
+        return f(self.0.get());
+        #[cfg(loom)]
+        self.0.with_mut(f)
+    }
+
+    /// The value.
+    pub(crate) fn into_inner(self) -> T {
+        // Loom does not take this for an access by itself.
+        #[cfg(loom)]
+        self.0.with_mut(|_| ());
+        self.0.into_inner()
+    }
+}
 
 /// Locks `mutex`, and goes on when a thread panicked while it held the lock.
 ///

@@ -1,26 +1,24 @@
 //! Stackful Gs that borrow from the one that spawned them, which waits for them.
 
 use super::Lender;
-use crate::engine::primitive::{
-    Arc, AtomicBool, AtomicU8, AtomicUsize, Mutex, Ordering, UnsafeCell, lock,
-};
+use super::packet::{Giver, Taker, packet};
+use super::running::Running;
+use crate::engine::primitive::{Arc, AtomicBool, Mutex, Ordering, lock};
 use crate::engine::scheduler::stackful::{Here, Options, here};
 use crate::engine::scheduler::{Shared, Spawn};
 use crate::engine::task::coroutine::Unwind;
 use crate::engine::task::{AbortRef, Id, RawJoin};
 use crate::engine::util::panics::{Payload, caught, drop_quietly};
 use std::io;
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::panic::resume_unwind;
-use std::task::Waker;
 
 /// What a scope and its children share, on the heap.
 pub(crate) struct Scope {
     /// Children that are not done with what they borrow.
-    running: AtomicUsize,
+    running: Running,
     /// A child panicked, and nobody has been told.
     panicked: AtomicBool,
-    waker: Waker,
     children: Mutex<Children>,
     /// Where children are run at once, in the middle of their spawning: the thread unwinds, and
     /// must not wait for others.
@@ -61,9 +59,8 @@ pub(crate) fn scope<T>(f: impl FnOnce(&Arc<Scope>) -> T) -> Result<Left<T>, NotH
         Here::Stackless => return Err(NotHere),
     };
     let scope = Arc::new(Scope {
-        running: AtomicUsize::new(0),
+        running: Running::new(lender.waker()),
         panicked: AtomicBool::new(false),
-        waker: lender.waker(),
         children: Mutex::default(),
         inline,
     });
@@ -71,13 +68,9 @@ pub(crate) fn scope<T>(f: impl FnOnce(&Arc<Scope>) -> T) -> Result<Left<T>, NotH
     if result.is_err() {
         scope.abort();
     }
-    // Ordering: Acquire, partner of the Release in `Child::drop`: what the children did to what they
-    // borrowed comes before we use it again.
-    lender.hold_until(
-        || scope.running.load(Ordering::Acquire) == 0,
-        || scope.abort(),
-    );
+    lender.hold_until(|| scope.running.is_none(), || scope.abort());
     let output = result.unwrap_or_else(|payload| resume_unwind(payload));
+    // Ordering: Relaxed, it was set by a child, before that was done, or by this thread.
     if scope.panicked.load(Ordering::Relaxed) {
         drop_quietly(output);
         return Ok(Left::ChildPanicked);
@@ -123,29 +116,24 @@ impl Scope {
                 children.places.len() - 1
             })
         };
-        let packet = Arc::new(Packet {
-            state: AtomicU8::new(RUNNING),
-            result: UnsafeCell::new(None),
-        });
-        // Ordering: Relaxed, it is this thread, or a child, who waits for it to be zero again.
-        self.running.fetch_add(1, Ordering::Relaxed);
+        let (giver, taker) = packet();
+        self.running.begin();
         let child = Child {
-            f: ManuallyDrop::new(f),
+            f: MaybeUninit::new(f),
+            giver: ManuallyDrop::new(giver),
             fresh: true,
-            packet: packet.clone(),
             scope: self.clone(),
             place,
         };
-        let kept = packet.clone();
-        let join = |id, raw| Join {
-            packet: kept,
+        let join = |taker, id, raw| Join {
+            taker,
             raw,
             id,
             scope: self.clone(),
         };
         if self.inline {
             child.run();
-            return Ok(join(Id::next(), None));
+            return Ok(join(taker, Id::next(), None));
         }
         // SAFETY: the closure is `Send`; the scope does not end before it is gone, as `Child` counts
         // itself off last of all.
@@ -154,8 +142,8 @@ impl Scope {
         let aborted = {
             let mut children = lock(&self.children);
             // It may have ended already: then its place is free again, or is about to be.
-            // Ordering: Relaxed, a child changes this before it takes the lock to free its place.
-            if packet.state.load(Ordering::Relaxed) == RUNNING {
+            // A child changes this before it takes the lock to free its place.
+            if taker.is_running() {
                 children.places[place] = Some(abort.clone());
             }
             children.aborted
@@ -163,34 +151,18 @@ impl Scope {
         if aborted {
             abort.abort();
         }
-        Ok(join(raw.gp().id(), Some(raw)))
+        Ok(join(taker, raw.gp().id(), Some(raw)))
     }
 }
 
-const RUNNING: u8 = 0;
-/// The result is there, and the handle's.
-const DONE: u8 = 1;
-/// The handle is gone, and the result is the child's to drop.
-const DETACHED: u8 = 2;
-
-/// Where a child leaves its result.
-#[derive(Debug)]
-struct Packet<T> {
-    state: AtomicU8,
-    result: UnsafeCell<Option<Result<T, Payload>>>,
-}
-
-// SAFETY: the state says whose the result is: one thread's at a time.
-unsafe impl<T: Send> Send for Packet<T> {}
-// SAFETY: as above.
-unsafe impl<T: Send> Sync for Packet<T> {}
-
 /// A child's side. Its end is what the scope waits for.
 struct Child<F, T> {
-    f: ManuallyDrop<F>,
-    /// The closure is there.
+    /// `MaybeUninit`, as this is handed from function to function, and they return after the end:
+    /// what the closure borrows may be gone then, and a reference that is an argument must not be.
+    f: MaybeUninit<F>,
+    giver: ManuallyDrop<Giver<Result<T, Payload>>>,
+    /// The closure and the giver are there.
     fresh: bool,
-    packet: Arc<Packet<T>>,
     scope: Arc<Scope>,
     place: usize,
 }
@@ -198,55 +170,57 @@ struct Child<F, T> {
 impl<F: FnOnce() -> T, T> Child<F, T> {
     fn run(mut self) {
         self.fresh = false;
-        // SAFETY: it was there, and is not touched after this.
-        let f = unsafe { ManuallyDrop::take(&mut self.f) };
-        let result = caught(f);
-        // SAFETY: until the state says otherwise the result is ours.
-        unsafe { *self.packet.result.get() = Some(result) };
+        // SAFETY: both were there, and are not touched after this.
+        let (f, giver) = unsafe {
+            (
+                self.f.assume_init_read(),
+                ManuallyDrop::take(&mut self.giver),
+            )
+        };
+        self.scope.drop_unclaimed(giver.finish(Some(caught(f))));
     }
 }
 
 impl<F, T> Drop for Child<F, T> {
     fn drop(&mut self) {
         if self.fresh {
-            // SAFETY: it is there, and is not touched after this.
-            drop_quietly(unsafe { ManuallyDrop::take(&mut self.f) });
-        }
-        // Ordering: AcqRel: the handle sees the result; or we see that it is gone.
-        if self.packet.state.swap(DONE, Ordering::AcqRel) == DETACHED {
-            // SAFETY: the handle left it to us.
-            let result = unsafe { (*self.packet.result.get()).take() };
-            self.scope.note_panic(&result);
-            drop_quietly(result);
+            // SAFETY: both are there, and are not touched after this.
+            let (f, giver) = unsafe {
+                (
+                    self.f.assume_init_read(),
+                    ManuallyDrop::take(&mut self.giver),
+                )
+            };
+            drop_quietly(f);
+            self.scope.drop_unclaimed(giver.finish(None));
         }
         {
             let mut children = lock(&self.scope.children);
             children.places[self.place] = None;
             children.free.push(self.place);
         }
-        // From here on nothing that was lent is touched: the waker is ours, as the scope is on the
-        // heap.
-        //
-        // Ordering: Release, partner of the Acquire in `scope`.
-        if self.scope.running.fetch_sub(1, Ordering::Release) == 1 {
-            self.scope.waker.wake_by_ref();
-        }
+        // From here on nothing that was lent is touched. The scope itself is on the heap, and ours
+        // as well.
+        self.scope.running.end();
     }
 }
 
 impl Scope {
-    fn note_panic<T>(&self, result: &Option<Result<T, Payload>>) {
-        if let Some(Err(payload)) = result
+    /// Drops a result that nobody took.
+    fn drop_unclaimed<T>(&self, result: Option<Result<T, Payload>>) {
+        if let Some(Err(payload)) = &result
             && !payload.is::<Unwind>()
         {
+            // Ordering: Relaxed, see where it is read.
             self.panicked.store(true, Ordering::Relaxed);
         }
+        drop_quietly(result);
     }
 }
 
 /// A handle's side.
 pub(crate) struct Join<T> {
-    packet: Arc<Packet<T>>,
+    taker: Taker<Result<T, Payload>>,
     /// The G; `None`: it has ended.
     raw: Option<RawJoin<()>>,
     id: Id,
@@ -266,7 +240,7 @@ impl<T> Join<T> {
 
     /// Whether the result is there.
     pub(crate) fn is_finished(&self) -> bool {
-        self.packet.state.load(Ordering::Acquire) == DONE
+        self.taker.is_done()
     }
 
     /// Asks it to end.
@@ -282,27 +256,20 @@ impl<T> Join<T> {
             self.is_finished(),
             "a result is there when the child is done"
         );
-        // SAFETY: the state says that it is ours.
-        unsafe { (*self.packet.result.get()).take() }
+        self.taker.take()
     }
 }
 
 impl<T> Drop for Join<T> {
     fn drop(&mut self) {
-        // Ordering: as in `Child::drop`.
-        if self.packet.state.swap(DETACHED, Ordering::AcqRel) == DONE {
-            // SAFETY: the state said that it is ours.
-            let result = unsafe { (*self.packet.result.get()).take() };
-            self.scope.note_panic(&result);
-            drop_quietly(result);
-        }
+        self.scope.drop_unclaimed(self.taker.leave());
     }
 }
 
 impl std::fmt::Debug for Scope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Scope")
-            .field("running", &self.running.load(Ordering::Relaxed))
+            .field("running", &self.running.count())
             .finish_non_exhaustive()
     }
 }

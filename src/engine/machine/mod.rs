@@ -1,13 +1,10 @@
 //! M: a thread that can run Gs, how it is told what to do, and where it keeps what it is doing.
 
-mod appetite;
-#[cfg_attr(not(stackful), allow(dead_code))] // Whose queue is always empty then.
-mod bound;
 pub(crate) mod current;
 mod patience;
 
-use self::bound::Bound;
 use self::patience::Patience;
+use crate::engine::bound::Bound;
 use crate::engine::primitive::{Arc, AtomicBool, AtomicU32, Ordering};
 use crate::engine::sys::Parker;
 use crate::engine::util::panics;

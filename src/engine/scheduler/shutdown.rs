@@ -211,7 +211,7 @@ impl Shared {
             }
             // SAFETY: this is the M's thread.
             unsafe { m.bound.fall_asleep() };
-            // Ordering: SeqCst, partner of the fences in `rouse`, `inject` and `flush`.
+            // Ordering: SeqCst, partner of the fences in `push_remote`, `inject` and `flush`.
             fence(Ordering::SeqCst);
             // SAFETY: this is the M's thread.
             if self.global.is_empty() && !unsafe { m.bound.is_ready() } {

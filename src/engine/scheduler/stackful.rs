@@ -2,7 +2,7 @@
 //!
 //! A stackful G that has not begun is a G like any other, queued and stolen. With its first turn it
 //! is *bound* to the M that runs it, which keeps it in a queue of its own from then on (see
-//! `machine/bound.rs`): wakes by the M's own thread go there without an atomic operation, others
+//! `bound.rs`): wakes by the M's own thread go there without an atomic operation, others
 //! through the M's inbox. Ms take turns between that queue and the ring.
 //!
 //! - **Only an M that stays begins one.** A thread in `block_on` may leave while the G waits; when
@@ -18,10 +18,11 @@
 
 use super::Shared;
 use super::schedule::Spawn;
+use crate::engine::bound::Pushed;
 use crate::engine::context::stack_pointer;
 use crate::engine::current::{self, Role, Turn};
 use crate::engine::machine::{Machine, Order};
-use crate::engine::primitive::{Arc, Ordering, fence};
+use crate::engine::primitive::Arc;
 use crate::engine::stack::{Stack, normalise, overflow};
 use crate::engine::sys::Parker;
 use crate::engine::task::coroutine::{self, Admission, Head, Host, Said, Unwind, create_stackful};
@@ -141,14 +142,8 @@ impl Shared {
         }
     }
 
-    /// Wakes `m` for its inbox, if it sleeps.
+    /// Wakes `m`, which sleeps or is about to, for its inbox.
     fn rouse(&self, m: &Arc<Machine>) {
-        // Ordering: SeqCst, partner of the fence in P2: of the push before this and the look here,
-        // and the announcement and the look at the inbox there, at least one side sees the other.
-        fence(Ordering::SeqCst);
-        if !m.bound.is_asleep() {
-            return;
-        }
         if !self.threads.unlist(m) {
             // It has an order, or is about to end and on no list.
             m.unpark();
@@ -213,8 +208,10 @@ impl Schedule for Hosted {
             Arc::from_raw(machine)
         };
         // SAFETY: we own the G.
-        unsafe { m.bound.push_remote(NonNull::from(head.node()), holds_p) };
-        shared.rouse(&m);
+        let pushed = unsafe { m.bound.push_remote(NonNull::from(head.node()), holds_p) };
+        if pushed == Pushed::Asleep {
+            shared.rouse(&m);
+        }
     }
 
     unsafe fn retire(home: *const Hosted, gp: &G) {

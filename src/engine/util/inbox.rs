@@ -4,8 +4,7 @@
 //! is ever taken off while somebody looks at it, so a G may come back to the list at any time.
 
 use super::RawG;
-use crate::engine::primitive::{AtomicPtr, Ordering};
-use std::cell::Cell;
+use crate::engine::primitive::{AtomicPtr, Cell, Ordering};
 use std::collections::VecDeque;
 use std::ptr::{self, NonNull};
 
@@ -53,7 +52,7 @@ impl Inbox {
         }
     }
 
-    /// Puts the G of `node`. The caller then sees to it that the M looks: `Shared::rouse`.
+    /// Puts the G of `node`. The caller then sees to it that the M looks: `Bound::push_remote`.
     ///
     /// # Safety
     /// The caller owns the G, which is alive, and gives the ownership up.

@@ -4,8 +4,10 @@
 //! reference into a thread-local. So the M keeps them, in a queue beside the ring of its P, and
 //! needs no P to run them.
 
-use super::appetite::Appetite;
-use crate::engine::primitive::{AtomicBool, Ordering, UnsafeCell};
+#[cfg(not(loom))]
+mod appetite;
+
+use crate::engine::primitive::{AtomicBool, Ordering, Watched, fence};
 #[cfg(stackful)]
 use crate::engine::stack::overflow::{self, AltStack};
 #[cfg(stackful)]
@@ -42,14 +44,15 @@ unsafe fn fetch_ahead(ready: &VecDeque<RawG>) {
 ///
 /// The functions that are `unsafe` are for the thread of the M alone.
 pub(crate) struct Bound {
-    ready: UnsafeCell<VecDeque<RawG>>,
-    alive: UnsafeCell<Vec<NonNull<Node>>>,
+    ready: Watched<VecDeque<RawG>>,
+    alive: Watched<Vec<NonNull<Node>>>,
     /// The last turn went to one of these Gs.
     had_turn: Cell<bool>,
     /// The shutdown waits for the M.
     counted: Cell<bool>,
     /// How many it takes from others.
-    appetite: Appetite,
+    #[cfg(not(loom))]
+    appetite: appetite::Appetite,
     /// What others see, apart from what only the M touches.
     door: CachePadded<Door>,
     /// Where signals are handled, as that of a stack that overflowed cannot be on it.
@@ -75,15 +78,26 @@ unsafe impl Send for Bound {}
 // SAFETY: as above.
 unsafe impl Sync for Bound {}
 
+/// What becomes of a G that another thread queued.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    /// The M is going to see it.
+    Seen,
+    /// The M sleeps or is about to, and has to be woken.
+    Asleep,
+}
+
 impl Bound {
     /// Of an M that keeps nothing.
     pub(crate) fn new() -> Bound {
         Bound {
-            ready: UnsafeCell::default(),
-            alive: UnsafeCell::default(),
+            ready: Watched::default(),
+            alive: Watched::default(),
             had_turn: Cell::new(false),
             counted: Cell::new(false),
-            appetite: Appetite::new(),
+            #[cfg(not(loom))]
+            appetite: appetite::Appetite::new(),
             door: CachePadded::new(Door {
                 inbox: Inbox::new(),
                 chatted: AtomicBool::new(false),
@@ -101,7 +115,7 @@ impl Bound {
     #[allow(clippy::mut_from_ref)] // The contract says why there is only one.
     unsafe fn ready(&self) -> &mut VecDeque<RawG> {
         // SAFETY: as our caller promised.
-        unsafe { &mut *self.ready.get() }
+        self.ready.with_mut(|ready| unsafe { &mut *ready })
     }
 
     /// # Safety
@@ -110,7 +124,7 @@ impl Bound {
     #[allow(clippy::mut_from_ref)] // As above.
     unsafe fn alive(&self) -> &mut Vec<NonNull<Node>> {
         // SAFETY: as our caller promised.
-        unsafe { &mut *self.alive.get() }
+        self.alive.with_mut(|alive| unsafe { &mut *alive })
     }
 
     /// Keeps a G that is about to have its first turn. `true`: it is the first since the M was last
@@ -152,17 +166,25 @@ impl Bound {
         unsafe { self.ready() }.push_back(gp);
     }
 
-    /// Queues a G of this M from another thread, which then has to rouse the M. `chat`: it was a G of
-    /// another M that made it ready.
+    /// Queues a G of this M from another thread. `chat`: it was a G of another M that made it ready.
     ///
     /// # Safety
     /// The caller owns the G that `node` belongs to.
-    pub(crate) unsafe fn push_remote(&self, node: NonNull<Node>, chat: bool) {
+    pub(crate) unsafe fn push_remote(&self, node: NonNull<Node>, chat: bool) -> Pushed {
         // SAFETY: as our caller promised.
-        unsafe { self.door.inbox.push(node) }
+        unsafe { self.door.inbox.push(node) };
         if chat {
             // Ordering: Relaxed, a hint.
             self.door.chatted.store(true, Ordering::Relaxed);
+        }
+        // Ordering: SeqCst, partner of the fence after `fall_asleep`: of the push before this and the
+        // look here, and the announcement and the look at the inbox there, at least one side sees the
+        // other.
+        fence(Ordering::SeqCst);
+        if self.door.asleep.load(Ordering::Relaxed) {
+            Pushed::Asleep
+        } else {
+            Pushed::Seen
         }
     }
 
@@ -170,6 +192,7 @@ impl Bound {
     ///
     /// # Safety
     /// This is the M's thread.
+    #[cfg(not(loom))]
     pub(crate) unsafe fn appetite(&self) -> usize {
         // Ordering: Relaxed, a hint.
         let chatted = self.door.chatted.load(Ordering::Relaxed);
@@ -184,6 +207,7 @@ impl Bound {
     ///
     /// # Safety
     /// This is the M's thread.
+    #[cfg(not(loom))]
     pub(crate) unsafe fn took(&self) {
         self.appetite.took();
     }
@@ -297,7 +321,7 @@ impl Bound {
         self.door
             .host
             .store(!unsafe { self.is_free() }, Ordering::Relaxed);
-        // Ordering: Relaxed, the fences do it: the one in P2, and the one in `Shared::rouse`.
+        // Ordering: Relaxed, the fences do it: the one in P2, and the one in `push_remote`.
         self.door.asleep.store(true, Ordering::Relaxed);
     }
 
@@ -310,11 +334,6 @@ impl Bound {
     /// Whether the M, which is on the list of parked Ms, kept any Gs when it went there.
     pub(crate) fn is_host(&self) -> bool {
         self.door.host.load(Ordering::Relaxed)
-    }
-
-    /// Whether the M has to be woken for its inbox. A SeqCst fence comes between the push and this.
-    pub(crate) fn is_asleep(&self) -> bool {
-        self.door.asleep.load(Ordering::Relaxed)
     }
 }
 
