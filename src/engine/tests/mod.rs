@@ -7,6 +7,10 @@
 #[cfg(loom)]
 mod loom_idle;
 #[cfg(loom)]
+mod loom_inbox;
+#[cfg(loom)]
+mod loom_lend;
+#[cfg(loom)]
 mod loom_parking;
 #[cfg(loom)]
 mod loom_registry;

@@ -144,6 +144,11 @@ impl Gs {
         n
     }
 
+    /// Makes the `n`th ready again, by who took it.
+    pub(super) fn make_again(&self, n: usize) {
+        self.change(n, State::Taken, State::Ready);
+    }
+
     /// At the end of a model: fails if one was lost.
     pub(super) fn expect_all_taken(&self) {
         for n in 0..self.0.len() {
