@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, Once, PoisonError};
 use std::task::{Context, Poll, Wake};
@@ -223,4 +224,19 @@ pub(crate) fn setting(name: &str, default: u64) -> u64 {
 /// How much a stress test is to do: about so many tasks, or wake-ups.
 pub(crate) fn stress() -> usize {
     usize::try_from(setting("RUNNEXT_STRESS", 200_000)).unwrap()
+}
+
+/// Runs the test of that name, which calls this, in a process of its own, and says how that ended;
+/// `None` in that process.
+pub(crate) fn in_child(test: &str) -> Option<Output> {
+    const CHILD: &str = "RUNNEXT_TEST_CHILD";
+    if std::env::var_os(CHILD).is_some() {
+        return None;
+    }
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(CHILD, "1")
+        .env("RUST_BACKTRACE", "0")
+        .output();
+    Some(output.unwrap())
 }

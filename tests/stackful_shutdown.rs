@@ -1,0 +1,281 @@
+//! A runtime that ends around stackful tasks in whatever state they are.
+
+mod common;
+
+use common::{Drops, Gate, current_thread, multi_thread, on_each_flavor, run_until};
+use runnext::stackful::{self, blocking, dedicated};
+use runnext::sync::{mpsc, oneshot};
+use runnext::{go, spawn, wait};
+use std::future::pending;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+#[test]
+fn are_unwound_when_the_runtime_ends() {
+    on_each_flavor(|rt| {
+        let drops = Drops::new();
+        let ready = Arc::new(AtomicUsize::new(0));
+        rt.block_on(async {
+            for _ in 0..100 {
+                let (guard, ready) = (drops.guard(), ready.clone());
+                go(move || {
+                    let _guard = guard;
+                    ready.fetch_add(1, Ordering::Relaxed);
+                    wait(pending::<()>());
+                });
+            }
+            while ready.load(Ordering::Relaxed) < 100 {
+                runnext::task::yield_now().await;
+            }
+        });
+        assert_eq!(drops.alive(), 100);
+        drop(rt);
+        assert_eq!(drops.alive(), 0);
+    });
+}
+
+#[test]
+fn that_never_began_are_dropped_when_the_runtime_ends() {
+    let drops = Drops::new();
+    let rt = current_thread();
+    for _ in 0..100 {
+        let guard = drops.guard();
+        rt.handle().go(move || drop(guard));
+    }
+    drop(rt);
+    assert_eq!(drops.alive(), 0);
+}
+
+/// Brings a stackful task of each flavor of runtime to where `reach` calls what it is given, drops
+/// the runtime, and looks whether everything was dropped.
+fn ends_with_the_runtime(reach: impl Fn(&dyn Fn(), &Drops) + Clone + Send + 'static) {
+    on_each_flavor(|rt| {
+        let drops = Drops::new();
+        let (tell, told) = oneshot::channel();
+        let task = rt.handle().go({
+            let (drops, reach) = (drops.clone(), reach.clone());
+            move || {
+                let _guard = drops.guard();
+                let tell = std::sync::Mutex::new(Some(tell));
+                let reached = || tell.lock().unwrap().take().unwrap().send(()).unwrap();
+                reach(&reached, &drops);
+            }
+        });
+        rt.block_on(told).unwrap();
+        drop(rt);
+        assert_eq!(drops.alive(), 0);
+        assert!(drops.made() > 0);
+        // Whether it was cut short or not, it has ended.
+        assert!(task.is_finished());
+    });
+}
+
+#[test]
+fn a_runtime_ends_around_a_nested_wait() {
+    ends_with_the_runtime(|reached, drops| {
+        wait(async {
+            let _guard = drops.guard();
+            wait(async {
+                let _guard = drops.guard();
+                reached();
+                pending::<()>().await;
+            });
+        });
+    });
+}
+
+#[test]
+fn a_runtime_ends_around_tasks_that_wait_for_each_other() {
+    ends_with_the_runtime(|reached, drops| {
+        let (guard, inner) = (drops.guard(), drops.guard());
+        let stackless = spawn(async move {
+            let _guard = guard;
+            pending::<()>().await;
+        });
+        let other = go(move || {
+            let _guard = inner;
+            drop(wait(stackless));
+        });
+        reached();
+        drop(wait(other));
+    });
+}
+
+#[test]
+fn a_runtime_ends_around_a_task_that_yields_for_ever() {
+    ends_with_the_runtime(|reached, _| {
+        reached();
+        loop {
+            stackful::yield_now();
+        }
+    });
+}
+
+#[test]
+fn a_runtime_ends_around_a_task_that_swallows_its_abort() {
+    ends_with_the_runtime(|reached, drops| {
+        let _guard = drops.guard();
+        reached();
+        for _ in 0..10 {
+            assert!(catch_unwind(|| wait(pending::<()>())).is_err());
+        }
+    });
+}
+
+#[test]
+fn a_runtime_ends_around_a_scope_in_a_scope() {
+    ends_with_the_runtime(|reached, drops| {
+        let lent = drops.guard();
+        stackful::scope(|s| {
+            let (lent, drops) = (&lent, &*drops);
+            s.go(move || {
+                let own = drops.guard();
+                stackful::scope(|s| {
+                    for _ in 0..3 {
+                        s.go(|| {
+                            let _all = (lent, &own, drops.guard());
+                            wait(pending::<()>());
+                        });
+                    }
+                });
+            });
+            reached();
+            wait(pending::<()>());
+        });
+    });
+}
+
+#[test]
+fn a_runtime_ends_around_destructors_that_spawn() {
+    struct Spawns(Drops);
+    impl Drop for Spawns {
+        fn drop(&mut self) {
+            let (first, second) = (self.0.guard(), self.0.guard());
+            go(move || drop(first));
+            spawn(async move { drop(second) });
+        }
+    }
+    ends_with_the_runtime(|reached, drops| {
+        let _spawns = Spawns(drops.clone());
+        reached();
+        wait(pending::<()>());
+    });
+}
+
+#[test]
+fn a_runtime_ends_around_blocking_code_and_waits_for_it() {
+    for dedicates in [false, true] {
+        on_each_flavor(|rt| {
+            let drops = Drops::new();
+            let guard = drops.guard();
+            let (started, running) = oneshot::channel();
+            let gate = Gate::new();
+            let task = rt.handle().go({
+                let gate = gate.clone();
+                move || {
+                    let lent = guard;
+                    let f = || {
+                        let _lent = &lent;
+                        started.send(()).unwrap();
+                        gate.wait();
+                    };
+                    if dedicates {
+                        dedicated(f).unwrap();
+                    } else {
+                        blocking(f);
+                    }
+                    wait(pending::<()>());
+                }
+            });
+            rt.block_on(running).unwrap();
+            let opener = thread::spawn(move || gate.open());
+            drop(rt);
+            opener.join().unwrap();
+            assert!(task.is_finished());
+            assert_eq!(drops.alive(), 0);
+        });
+    }
+}
+
+#[test]
+fn a_runtime_ends_around_migratable_tasks() {
+    on_each_flavor(|rt| {
+        let drops = Drops::new();
+        let ready = Arc::new(AtomicUsize::new(0));
+        for _ in 0..20 {
+            let (guard, ready) = (drops.guard(), ready.clone());
+            let f = move || {
+                let _guard = guard;
+                ready.fetch_add(1, Ordering::Relaxed);
+                wait(pending::<()>());
+            };
+            // SAFETY: a guard is Send, and there is no thread-local.
+            let builder = unsafe { stackful::Builder::new().migratable() };
+            builder.go_on(f, rt.handle()).unwrap();
+        }
+        run_until(&rt, || ready.load(Ordering::Relaxed) == 20);
+        drop(rt);
+        assert_eq!(drops.alive(), 0);
+    });
+}
+
+#[test]
+fn a_runtime_that_has_ended_takes_no_tasks() {
+    let rt = multi_thread(1);
+    let handle = rt.handle().clone();
+    drop(rt);
+    let drops = Drops::new();
+    let guard = drops.guard();
+    let task = handle.go(move || drop(guard));
+    assert_eq!(drops.alive(), 0);
+    let error = current_thread().block_on(task).unwrap_err();
+    assert!(error.is_cancelled());
+}
+
+#[test]
+fn a_runtime_that_ends_inside_a_stackful_task_is_refused_or_left_to_the_background() {
+    on_each_flavor(|rt| {
+        let other = multi_thread(1);
+        let (give, given) = oneshot::channel();
+        let drops = Drops::new();
+        let guard = drops.guard();
+        let (tell, told) = oneshot::channel();
+        other.handle().go(move || {
+            let _guard = guard;
+            tell.send(()).unwrap();
+            wait(pending::<()>());
+        });
+        rt.block_on(told).unwrap();
+        let task = rt.handle().go(move || {
+            let other = wait(given).unwrap();
+            let dropped = catch_unwind(AssertUnwindSafe(|| {
+                drop::<runnext::runtime::Runtime>(other)
+            }));
+            let third = multi_thread(1);
+            // Waits on another thread, and so may.
+            blocking(move || drop(third));
+            common::text(&*dropped.unwrap_err())
+        });
+        assert!(give.send(other).is_ok());
+        let message = rt.block_on(task).unwrap();
+        assert!(message.contains("cannot drop a runtime"), "{message}");
+        run_until(&rt, || drops.alive() == 0);
+    });
+}
+
+#[test]
+fn the_sender_of_a_task_that_ended_with_its_runtime_is_dropped() {
+    let rt = multi_thread(2);
+    let (tx, mut rx) = mpsc::channel::<()>(1);
+    let (tell, told) = oneshot::channel();
+    rt.handle().go(move || {
+        let _tx = tx;
+        tell.send(()).unwrap();
+        wait(pending::<()>());
+    });
+    rt.block_on(told).unwrap();
+    drop(rt);
+    assert_eq!(current_thread().block_on(rx.recv()), None);
+}

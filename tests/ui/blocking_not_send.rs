@@ -1,0 +1,7 @@
+use std::rc::Rc;
+
+#[runnext::main(stackful)]
+fn main() {
+    let count = Rc::new(1);
+    runnext::stackful::blocking(|| println!("{count}"));
+}

@@ -1,0 +1,5 @@
+#[runnext::main]
+async fn main() {
+    let task = runnext::stackful::Builder::new().migratable().go(|| ());
+    task.unwrap().await.unwrap();
+}

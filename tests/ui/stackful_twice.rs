@@ -1,0 +1,2 @@
+#[runnext::main(stackful, stackful)]
+fn main() {}
