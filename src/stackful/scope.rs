@@ -10,6 +10,7 @@ use crate::engine::task::Fault;
 use crate::engine::task::coroutine::Unwind;
 use crate::runtime::Handle;
 use crate::task::{Id, JoinError};
+use std::cell::OnceCell;
 use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -48,12 +49,14 @@ pub fn scope<'env, F, T>(f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
+    // Out here, since tasks that are still running when `f` is done may spawn others.
+    let scope = OnceCell::new();
     let left = engine::scope(|shared| {
-        f(&Scope {
+        f(scope.get_or_init(|| Scope {
             shared: shared.clone(),
             scope: PhantomData,
             env: PhantomData,
-        })
+        }))
     });
     match left {
         Ok(engine::Left::Done(output)) => output,
