@@ -54,8 +54,8 @@ pub use builder::Builder;
 pub use scope::{Scope, ScopedJoinHandle, scope};
 
 use crate::engine::lend::elsewhere;
-use crate::engine::scheduler::Spawn;
 use crate::engine::scheduler::stackful::{Here, Options, block_thread, here, yield_at_once};
+use crate::engine::scheduler::{Spawn, give_way};
 use crate::runtime::Handle;
 use crate::task::JoinHandle;
 use std::future::IntoFuture;
@@ -123,11 +123,18 @@ where
 ///
 /// In a stackful task the task leaves its stack until the future is ready, and others run meanwhile.
 /// If the future is ready at once, they do not: see [`yield_now`]. On a thread that runs no tasks, and
-/// in [`spawn_blocking`](crate::task::spawn_blocking), the thread is blocked. So it is while the task
-/// unwinds, since others would take its panic for their own; this concerns destructors that wait.
+/// in [`spawn_blocking`](crate::task::spawn_blocking), the thread is blocked.
 ///
 /// What not to hold over a wait, as the guard of a `std::sync::Mutex`, is told in
 /// [the guide](crate::guide::two_kinds_of_task#what-to-hold-over-a-wait).
+///
+/// # While unwinding
+/// A destructor that waits while a panic or an abort unwinds the task blocks its thread, since others
+/// on the thread would take the panic for their own. Tasks that are not bound to the thread go on
+/// elsewhere meanwhile. Stackful tasks that are do not: a destructor that waits for one of these
+/// waits for ever, and so does one that waits for a task while the runtime shuts down.
+/// [`scope`](fn@scope) waits before the unwinding begins, and is the way to end what a task has
+/// started.
 ///
 /// # Panics
 /// Where futures are polled: in a task made by [`spawn`](crate::spawn()), or in `block_on`. Use
@@ -229,7 +236,7 @@ where
 {
     let stacked = match here() {
         Here::Stackful(stacked) => stacked,
-        Here::Blocking => return f(),
+        Here::Blocking => return give_way(f),
         Here::Stackless => panic!(
             "cannot call `stackful::blocking` here: this thread is polling a future. Use \
              `task::spawn_blocking`, or `task::block_in_place`"
@@ -282,13 +289,15 @@ where
     };
     match here() {
         Here::Stackful(stacked) => elsewhere::run(stacked, f, start).map_err(|(error, _)| error),
-        Here::Blocking => std::thread::scope(|scope| {
-            let builder = std::thread::Builder::new().name("runnext-dedicated".into());
-            let thread = builder.spawn_scoped(scope, f)?;
-            match thread.join() {
-                Ok(output) => Ok(output),
-                Err(payload) => std::panic::resume_unwind(payload),
-            }
+        Here::Blocking => give_way(|| {
+            std::thread::scope(|scope| {
+                let builder = std::thread::Builder::new().name("runnext-dedicated".into());
+                let thread = builder.spawn_scoped(scope, f)?;
+                match thread.join() {
+                    Ok(output) => Ok(output),
+                    Err(payload) => std::panic::resume_unwind(payload),
+                }
+            })
         }),
         Here::Stackless => panic!(
             "cannot call `stackful::dedicated` here: this thread is polling a future. Use \

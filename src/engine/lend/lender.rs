@@ -1,6 +1,7 @@
 //! Who waits for what was lent.
 
 use crate::engine::primitive::Arc;
+use crate::engine::scheduler::give_way;
 use crate::engine::scheduler::stackful::Stacked;
 use crate::engine::sys::Parker;
 use std::task::{Wake, Waker};
@@ -41,11 +42,11 @@ impl Lender {
     pub(super) fn hold_until(&self, done: impl Fn() -> bool, aborted: impl FnMut()) {
         match self {
             Lender::G(stacked) => stacked.hold_until(done, aborted),
-            Lender::Thread(unparks) => {
+            Lender::Thread(unparks) => give_way(|| {
                 while !done() {
                     unparks.0.park();
                 }
-            }
+            }),
         }
     }
 }

@@ -240,24 +240,25 @@ fn run(gp: RawG) {
 /// On a thread that runs a runtime without other threads.
 #[track_caller]
 pub(crate) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
-    if current::role() != Role::Running {
-        return f();
-    }
-    let held = current::with_running(|context| {
-        let context = context?;
-        // SAFETY: the home of a context is its runtime, which lives while the function runs that
-        // put it on the stack. That function is below us; so we may keep both beyond this closure.
-        let shared = unsafe { &*context.home().cast::<Shared>() };
-        // SAFETY: as above, and the P is one of that runtime.
-        let context = unsafe { &*std::ptr::from_ref(context) };
-        Some((shared, context, context.pp()))
-    });
+    let multi = running().is_none_or(|(shared, _)| shared.config.multi);
     assert!(
-        held.is_none_or(|(shared, ..)| shared.config.multi),
+        multi || current::role() != Role::Running,
         "`block_in_place` needs the multi-thread runtime, and this is a current-thread one: nobody \
          could run the other tasks meanwhile; use `spawn_blocking`"
     );
-    let Some((shared, context, Some(pp))) = held else {
+    give_way(f)
+}
+
+/// As `block_in_place`, on any runtime: on one without other threads, those that there are for
+/// stackful Gs or in `block_on` get the P.
+pub(crate) fn give_way<R>(f: impl FnOnce() -> R) -> R {
+    if current::role() != Role::Running {
+        return f();
+    }
+    let Some((shared, context)) = running() else {
+        return as_blocking(f);
+    };
+    let Some(pp) = context.pp() else {
         return as_blocking(f);
     };
     shared.begin_stray(context);
@@ -265,6 +266,18 @@ pub(crate) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
     shared.handoff(pp);
     let _regain = Regain { shared, context };
     as_blocking(f)
+}
+
+/// The runtime whose Gs this thread runs, and what it is to that.
+fn running<'a>() -> Option<(&'a Shared, &'a Context)> {
+    current::with_running(|context| {
+        let context = context?;
+        // SAFETY: the home of a context is its runtime, which lives while the function runs that
+        // put it on the stack. That function is below us; so we may keep both beyond this closure.
+        let shared = unsafe { &*context.home().cast::<Shared>() };
+        // SAFETY: as above.
+        Some((shared, unsafe { &*std::ptr::from_ref(context) }))
+    })
 }
 
 struct Regain<'a> {

@@ -63,6 +63,8 @@ pub(crate) use crate::engine::processor::Stats;
 pub(crate) use crate::engine::sys::available_cpus as default_procs;
 pub(crate) use crate::engine::util::random::entropy;
 pub(crate) use blocking::block_in_place;
+#[cfg(stackful)]
+pub(crate) use blocking::give_way;
 pub(crate) use schedule::Spawn;
 pub(crate) use threads::{DEFAULT_NAME, Hooks};
 

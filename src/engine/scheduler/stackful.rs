@@ -17,6 +17,7 @@
 //!   its inbox.
 
 use super::Shared;
+use super::blocking::give_way;
 use super::schedule::Spawn;
 use crate::engine::bound::Pushed;
 use crate::engine::context::stack_pointer;
@@ -480,7 +481,7 @@ fn unwind() -> ! {
     std::panic::resume_unwind(Box::new(Unwind))
 }
 
-/// Waits for `future` by blocking the thread.
+/// Waits for `future` by blocking the thread. If it holds a P, others get that.
 pub(crate) fn block_thread<F: Future>(mut future: Pin<&mut F>) -> F::Output {
     struct Unparks(Parker);
     impl Wake for Unparks {
@@ -491,12 +492,17 @@ pub(crate) fn block_thread<F: Future>(mut future: Pin<&mut F>) -> F::Output {
     let parker = Arc::new(Unparks(Parker::new()));
     let waker = Waker::from(parker.clone());
     let mut cx = std::task::Context::from_waker(&waker);
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
-            return output;
-        }
-        parker.0.park();
+    if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+        return output;
     }
+    give_way(|| {
+        loop {
+            parker.0.park();
+            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                return output;
+            }
+        }
+    })
 }
 
 /// Has overflows of stacks reported, from now on.
