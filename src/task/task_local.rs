@@ -9,6 +9,9 @@ use std::thread;
 
 use pin_project::{pin_project, pinned_drop};
 
+#[cfg(stackful)]
+use crate::engine::current::{Lodger, lodge};
+
 /// Declares task-local values: statics whose value belongs to the task that runs.
 ///
 /// Takes any number of `static NAME: Type` declarations without an initial value, each with
@@ -73,6 +76,10 @@ macro_rules! task_local {
 /// its polls swaps it into the slot of the thread it happens to run on, and swaps it out again at
 /// the end, even when the poll panics. So scopes nest, the value follows the future from thread to
 /// thread, and the futures of a `join!` each see their own.
+///
+/// In a stackful task a scope may be left and come back to in the middle, by a wait: meanwhile the
+/// value is out of the slot. But a wait inside of [`with`](Self::with), which lends the value from
+/// the slot, blocks the thread.
 ///
 /// # Examples
 ///
@@ -244,22 +251,12 @@ impl<T: 'static> LocalKey<T> {
     where
         F: FnOnce() -> R,
     {
-        struct SwapBack<'a, T: 'static> {
-            key: &'static LocalKey<T>,
-            value: &'a mut Option<T>,
-        }
-
-        impl<T: 'static> Drop for SwapBack<'_, T> {
-            fn drop(&mut self) {
-                // Cannot be refused: the slot outlives this stack frame, since it was alive on the
-                // way in, and every borrow of it ends within the `try_with` that made it.
-                let _ = self.key.swap(self.value);
-            }
-        }
-
         self.swap(value)?;
-        let _swap_back = SwapBack { key: self, value };
-        Ok(f())
+        let scoped = Scoped {
+            key: self,
+            value: RefCell::new(value),
+        };
+        Ok(scoped.during(f))
     }
 
     fn swap(&'static self, value: &mut Option<T>) -> Result<(), Refused> {
@@ -272,6 +269,48 @@ impl<T: 'static> LocalKey<T> {
                 Err(_) => Err(Refused::Borrowed),
             })
             .unwrap_or(Err(Refused::Destroyed))
+    }
+}
+
+/// A value in its slot, and where it goes afterwards.
+struct Scoped<'a, T: 'static> {
+    key: &'static LocalKey<T>,
+    value: RefCell<&'a mut Option<T>>,
+}
+
+impl<T: 'static> Scoped<'_, T> {
+    #[cfg(stackful)]
+    fn during<R>(&self, f: impl FnOnce() -> R) -> R {
+        lodge(self, f)
+    }
+
+    #[cfg(not(stackful))]
+    fn during<R>(&self, f: impl FnOnce() -> R) -> R {
+        f()
+    }
+}
+
+impl<T: 'static> Drop for Scoped<'_, T> {
+    fn drop(&mut self) {
+        // Cannot be refused: the slot outlives this stack frame, since it was alive on the way in,
+        // and every borrow of it ends within the `try_with` that made it.
+        let _ = self.key.swap(self.value.get_mut());
+    }
+}
+
+/// While a stackful task waits inside of a scope its value is out of the slot.
+#[cfg(stackful)]
+impl<T: 'static> Lodger for Scoped<'_, T> {
+    fn swap(&self) {
+        // Not refused: the slot is alive as above, and not borrowed, see `is_held`.
+        let _ = self.key.swap(&mut self.value.borrow_mut());
+    }
+
+    fn is_held(&self) -> bool {
+        self.key
+            .slot
+            .try_with(|slot| slot.try_borrow_mut().is_err())
+            .unwrap_or(true)
     }
 }
 

@@ -18,9 +18,13 @@
 
 #[cfg(stackful)]
 mod aside;
+#[cfg(stackful)]
+mod lodgers;
 
 #[cfg(stackful)]
 pub(crate) use aside::{has_aside, is_machine, put_aside, take_up, unencumbered, whereabouts};
+#[cfg(stackful)]
+pub(crate) use lodgers::{Lodger, lodge};
 
 use super::Machine;
 use crate::engine::primitive::{Arc, AtomicUsize, Ordering};
@@ -60,6 +64,9 @@ struct Thread {
     local: Cell<*mut Set>,
     /// Its number, or 0 if it has none yet.
     number: Cell<usize>,
+    /// The values of the current G that thread-locals hold.
+    #[cfg(stackful)]
+    lodgings: Cell<*const lodgers::Lodging>,
 }
 
 /// A `LocalSet`, of a type that lives above this layer.
@@ -76,6 +83,8 @@ thread_local! {
             budget: Cell::new(None),
             local: Cell::new(ptr::null_mut()),
             number: Cell::new(0),
+            #[cfg(stackful)]
+            lodgings: Cell::new(ptr::null()),
         }
     };
 }
@@ -224,6 +233,8 @@ pub(crate) struct Entered<'a> {
     curg: *const G,
     role: Role,
     budget: Option<u8>,
+    #[cfg(stackful)]
+    lodgings: *const lodgers::Lodging,
 }
 
 impl<'a> Entered<'a> {
@@ -239,6 +250,8 @@ impl<'a> Entered<'a> {
                 curg: t.curg.replace(ptr::null()),
                 role: t.role.replace(role),
                 budget: t.budget.replace(None),
+                #[cfg(stackful)]
+                lodgings: t.lodgings.replace(ptr::null()),
             }
         })
     }
@@ -253,6 +266,8 @@ impl Drop for Entered<'_> {
             t.curg.set(self.curg);
             t.role.set(self.role);
             t.budget.set(self.budget);
+            #[cfg(stackful)]
+            t.lodgings.set(self.lodgings);
         });
     }
 }

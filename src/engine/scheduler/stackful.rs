@@ -365,12 +365,12 @@ fn here_at_once() -> Option<Stacked> {
 }
 
 fn here_in_full() -> Here {
-    let (gp, role) = current::whereabouts();
+    let (gp, role, kept) = current::whereabouts();
     // SAFETY: the current G is alive while it runs.
     if let Some(gp) = gp.filter(|gp| unsafe { gp.as_ref() }.is_stackful()) {
         // The count of panics is the thread's: another G on it would take ours for its own.
         // seam: what std's panics do is not modelled.
-        if std::thread::panicking() {
+        if std::thread::panicking() || kept {
             return Here::Blocking;
         }
         // SAFETY: it is stackful.
@@ -389,7 +389,7 @@ fn here_in_full() -> Here {
 
 /// The stackful G that runs here, whether or not it may leave its stack now.
 pub(crate) fn stacked() -> Option<Stacked> {
-    let (gp, _) = current::whereabouts();
+    let (gp, ..) = current::whereabouts();
     // SAFETY: the current G is alive while it runs.
     gp.filter(|gp| unsafe { gp.as_ref() }.is_stackful())
         .map(Stacked)

@@ -1,6 +1,7 @@
 //! What stackful Gs need of the thread-local: which M this is, and what a thread keeps for a G that
 //! leaves its stack in the middle of something.
 
+use super::lodgers::{self, Lodging};
 use super::{Context, Role, Set, THREAD, Thread, with_running};
 use crate::engine::machine::Machine;
 use crate::engine::task::G;
@@ -33,6 +34,7 @@ pub(crate) struct Aside {
     context: *const Context,
     local: *mut Set,
     role: Role,
+    lodgings: *const Lodging,
 }
 
 /// Whether a G that leaves its stack here has something to put aside.
@@ -59,6 +61,7 @@ impl Thread {
         self.context.get() != self.running.get()
             || !self.local.get().is_null()
             || self.role.get() != Role::Running
+            || !self.lodgings.get().is_null()
     }
 }
 
@@ -68,25 +71,41 @@ impl Thread {
 /// length of a function, and between the two the G may come to another thread.
 #[inline(never)]
 pub(crate) fn put_aside() -> Aside {
-    THREAD.with(|t| Aside {
+    let aside = THREAD.with(|t| Aside {
         context: t.context.replace(t.running.get()),
         local: t.local.replace(ptr::null_mut()),
         role: t.role.replace(Role::Running),
-    })
+        lodgings: t.lodgings.replace(ptr::null()),
+    });
+    // SAFETY: it was this thread's until now.
+    unsafe { lodgers::move_out(aside.lodgings) };
+    aside
 }
 
 /// Takes it up again, on the same thread.
 #[inline(never)]
 pub(crate) fn take_up(aside: Aside) {
+    // SAFETY: they were moved out when they were put aside.
+    unsafe { lodgers::move_in(aside.lodgings) };
     THREAD.with(|t| {
         t.context.set(aside.context);
         t.local.set(aside.local);
         t.role.set(aside.role);
+        t.lodgings.set(aside.lodgings);
     });
 }
 
-/// The G that runs here, and what blocking this thread would mean.
+/// The G that runs here, what blocking this thread would mean, and whether something in a
+/// thread-local, to which there is a reference, keeps the G on its stack.
 #[inline(never)]
-pub(crate) fn whereabouts() -> (Option<ptr::NonNull<G>>, Role) {
-    THREAD.with(|t| (ptr::NonNull::new(t.curg.get().cast_mut()), t.role.get()))
+pub(crate) fn whereabouts() -> (Option<ptr::NonNull<G>>, Role, bool) {
+    THREAD.with(|t| {
+        let lodgings = t.lodgings.get();
+        (
+            ptr::NonNull::new(t.curg.get().cast_mut()),
+            t.role.get(),
+            // SAFETY: it is the list of this thread.
+            !lodgings.is_null() && unsafe { lodgers::any_held(lodgings) },
+        )
+    })
 }
