@@ -2,30 +2,11 @@
 
 mod common;
 
-use common::multi_thread;
-use runnext::go;
-use std::env;
+use common::{in_child, multi_thread};
+use runnext::stackful::Builder;
+use runnext::{go, wait};
 use std::hint::black_box;
-use std::process::{Command, Output};
-
-/// Runs the test of that name in a process of its own, in which `CHILD` is set.
-fn child(test: &str) -> Output {
-    Command::new(env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env("CHILD", "1")
-        // As in a program without the sanitizer: the standard library handles faults.
-        .env(
-            "ASAN_OPTIONS",
-            "handle_segv=0:handle_abort=0:use_sigaltstack=0",
-        )
-        .env("RUST_BACKTRACE", "0")
-        .output()
-        .unwrap()
-}
-
-fn is_child() -> bool {
-    env::var_os("CHILD").is_some()
-}
+use std::os::unix::process::ExitStatusExt;
 
 #[expect(unconditional_recursion)]
 fn recurse(depth: u64) -> u64 {
@@ -33,50 +14,119 @@ fn recurse(depth: u64) -> u64 {
     recurse(depth + 1) + frame[(depth % 64) as usize]
 }
 
+/// Runs the test of that name in a process of its own, which has to be aborted and to say all
+/// `parts`. `false` in that process.
+#[track_caller]
+fn dies(test: &str, parts: &[&str]) -> bool {
+    let Some(child) = in_child(test) else {
+        return false;
+    };
+    let said = String::from_utf8_lossy(&child.stderr);
+    assert_eq!(child.status.signal(), Some(libc::SIGABRT), "{said}");
+    for part in parts {
+        assert!(said.contains(part), "{part} is missing in: {said}");
+    }
+    let ours = said.contains("in a stackful G");
+    assert_eq!(ours, parts.contains(&"in a stackful G"), "{said}");
+    true
+}
+
 #[test]
 fn of_a_task_names_the_task_and_the_remedy() {
-    if is_child() {
-        let rt = multi_thread(1);
-        let task = runnext::stackful::Builder::new()
-            .name("deep")
-            .go_on(|| recurse(0), rt.handle());
-        rt.block_on(task.unwrap()).unwrap();
-        unreachable!("the stack has an end");
-    }
-    let output = child("of_a_task_names_the_task_and_the_remedy");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success());
-    for part in [
+    let parts = [
         "stack overflow",
+        "in a stackful G",
         "\"deep\"",
         "tests/stackful_overflow.rs:",
         "65536",
-        "stack_size",
-    ] {
-        assert!(said.contains(part), "{part} is missing in: {said}");
+        "stackful::Builder::stack_size",
+        "runtime::Builder::stack_size",
+    ];
+    if dies("of_a_task_names_the_task_and_the_remedy", &parts) {
+        return;
     }
+    let rt = multi_thread(1);
+    let task = Builder::new()
+        .name("deep")
+        .go_on(|| recurse(0), rt.handle());
+    rt.block_on(task.unwrap()).unwrap();
+}
+
+#[test]
+fn of_a_task_that_has_waited_among_others_names_the_right_one() {
+    let parts = ["in a stackful G", "\"the deep one\"", "131072"];
+    let name = "of_a_task_that_has_waited_among_others_names_the_right_one";
+    if dies(name, &parts) {
+        return;
+    }
+    let rt = multi_thread(2);
+    let (release, held) = runnext::sync::watch::channel(false);
+    let waits = |n: u64| {
+        let mut held = held.clone();
+        move || {
+            wait(held.wait_for(|go| *go)).unwrap();
+            if n == 7 { recurse(n) } else { n }
+        }
+    };
+    let _guard = rt.enter();
+    let tasks: Vec<_> = (0..20)
+        .map(|n| match n {
+            7 => Builder::new()
+                .name("the deep one")
+                .stack_size(131_072)
+                .go(waits(n))
+                .unwrap(),
+            _ => go(waits(n)),
+        })
+        .collect();
+    rt.block_on(async {
+        release.send(true).unwrap();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn of_a_migratable_task_is_reported_wherever_it_runs() {
+    let parts = ["in a stackful G", "\"moves\""];
+    if dies("of_a_migratable_task_is_reported_wherever_it_runs", &parts) {
+        return;
+    }
+    // It runs on the thread that is in `block_on`, and no other stackful task ever ran.
+    let mut builder = runnext::runtime::Builder::new_current_thread();
+    let rt = builder.build().unwrap();
+    // SAFETY: it never waits.
+    let builder = unsafe { Builder::new().name("moves").migratable() };
+    let task = builder.go_on(|| recurse(0), rt.handle());
+    rt.block_on(task.unwrap()).unwrap();
 }
 
 #[test]
 fn of_a_plain_thread_is_reported_by_the_standard_library() {
-    if is_child() {
-        let rt = multi_thread(1);
-        // The handler is installed by then.
-        rt.block_on(async { go(|| ()).await.unwrap() });
-        std::thread::Builder::new()
-            .name("plain".into())
-            .spawn(|| recurse(0))
-            .unwrap()
-            .join()
-            .unwrap();
-        unreachable!("the stack has an end");
+    let parts = ["thread 'plain'", "overflowed its stack"];
+    if dies(
+        "of_a_plain_thread_is_reported_by_the_standard_library",
+        &parts,
+    ) {
+        return;
     }
-    let output = child("of_a_plain_thread_is_reported_by_the_standard_library");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success());
-    assert!(
-        said.contains("thread 'plain'") && said.contains("overflowed its stack"),
-        "{said}"
-    );
-    assert!(!said.contains("runnext"), "{said}");
+    let rt = multi_thread(1);
+    // The handler is installed by then.
+    rt.block_on(async { go(|| ()).await.unwrap() });
+    let thread = std::thread::Builder::new().name("plain".into());
+    thread.spawn(|| recurse(0)).unwrap().join().unwrap();
+}
+
+#[test]
+fn of_blocking_code_is_the_threads_that_runs_it() {
+    let parts = ["thread 'runnext-dedicated'", "overflowed its stack"];
+    if dies("of_blocking_code_is_the_threads_that_runs_it", &parts) {
+        return;
+    }
+    let rt = multi_thread(1);
+    let task = rt
+        .handle()
+        .go(|| runnext::stackful::dedicated(|| recurse(0)));
+    rt.block_on(task).unwrap().unwrap();
 }

@@ -236,6 +236,11 @@ pub(crate) fn in_child(test: &str) -> Option<Output> {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(CHILD, "1")
+        // As in a program without the sanitizer: the standard library handles faults.
+        .env(
+            "ASAN_OPTIONS",
+            "handle_segv=0:handle_abort=0:use_sigaltstack=0",
+        )
         .env("RUST_BACKTRACE", "0")
         .output();
     Some(output.unwrap())

@@ -23,7 +23,7 @@ use crate::engine::bound::Pushed;
 use crate::engine::context::stack_pointer;
 use crate::engine::current::{self, Role, Turn};
 use crate::engine::machine::{Machine, Order};
-use crate::engine::primitive::Arc;
+use crate::engine::primitive::{Arc, AtomicBool, Ordering};
 use crate::engine::stack::{Stack, normalise, overflow};
 use crate::engine::sys::Parker;
 use crate::engine::task::coroutine::{self, Admission, Head, Host, Said, Unwind, create_stackful};
@@ -246,6 +246,10 @@ impl Host for Hosted {
                 Err(error) => return Admission::Failed(error),
             }
         }
+        if head.is_migratable() {
+            // It may be the first of all stackful Gs; else as below.
+            let _unreported = report_overflows();
+        }
         if let Some(m) = m
             && !head.is_migratable()
         {
@@ -255,7 +259,7 @@ impl Host for Hosted {
             // SAFETY: this is its thread, and we own the G, whose cell stays where it is.
             if unsafe { m.bound.keep(NonNull::from(head.node())) } {
                 shared.begin_hosting();
-                // Once for a thread, mostly. Without it an overflow ends the process all the same.
+                // Without it an overflow ends the process all the same.
                 let _unreported = report_overflows();
                 // SAFETY: this is its thread, which forgets it in `stop_hosting`.
                 unsafe { m.bound.take_alternate_stack() };
@@ -510,6 +514,11 @@ pub(crate) fn block_thread<F: Future>(mut future: Pin<&mut F>) -> F::Output {
 /// # Errors
 /// If the operating system refuses.
 fn report_overflows() -> io::Result<()> {
+    static REPORTED: AtomicBool = AtomicBool::new(false);
+    // Ordering: Relaxed, a thread that does not see it yet installs once more, which does nothing.
+    if REPORTED.load(Ordering::Relaxed) {
+        return Ok(());
+    }
     overflow::install(|owner, out| {
         let Some(gp) = RawG::new(owner.cast_mut()) else {
             return;
@@ -518,7 +527,9 @@ fn report_overflows() -> io::Result<()> {
         let gp = unsafe { gp.cast::<G>().as_ref() };
         // There is nobody to tell if this fails.
         let _written = describe(gp, out);
-    })
+    })?;
+    REPORTED.store(true, Ordering::Relaxed);
+    Ok(())
 }
 
 fn describe(gp: &G, out: &mut dyn fmt::Write) -> fmt::Result {
