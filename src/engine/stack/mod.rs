@@ -103,11 +103,12 @@ impl Stack {
         }
     }
 
-    /// Where the first frame begins: aligned to 16 bytes, with everything below it free.
+    /// Where the first frame begins: aligned to 16 bytes, with everything below it free. What lies
+    /// above it, the color and the footer, is less than 2 KiB.
     #[inline]
     pub(crate) fn top(&self) -> NonNull<u8> {
         let footer = self.footer().cast::<u8>();
-        let color = (footer.addr().get() >> 12) % COLORS * COLOR;
+        let color = footer.addr().get() / size::GUARD % COLORS * COLOR;
         // SAFETY: a stack has at least `MIN` bytes, which are more than all colors take.
         unsafe { footer.sub(color) }
     }
@@ -118,7 +119,7 @@ impl Stack {
         self.slot.limit(self.size())
     }
 
-    /// How many bytes it has.
+    /// How many bytes of memory it has, those above its top among them.
     #[inline]
     pub(crate) fn size(&self) -> usize {
         self.size & !Kind::MASK

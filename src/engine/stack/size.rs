@@ -8,7 +8,7 @@ pub(crate) const MIN: usize = 16 << 10;
 pub(crate) const MAX: usize = 1 << 30;
 /// What lies below each stack and must not be touched. Four pages, so that a frame of several
 /// KiB which does not probe its pages, as C compilers make them, still hits it.
-const GUARD: usize = 16 << 10;
+pub(super) const GUARD: usize = 16 << 10;
 
 /// Rounds a wished size to one that stacks have: at least [`MIN`], and whole pages.
 ///

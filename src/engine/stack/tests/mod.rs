@@ -6,6 +6,7 @@ mod overflow;
 
 use super::{COLOR, COLORS, Cache, Counts, Pool, Stack, normalise};
 use crate::engine::primitive::thread;
+use std::collections::HashSet;
 use std::io::ErrorKind;
 
 const SIZE: usize = 64 << 10;
@@ -51,14 +52,25 @@ fn a_stack_is_as_large_as_it_says_and_aligned() {
     assert_eq!(stack.size(), SIZE);
     assert_eq!(stack.top().addr().get() % 16, 0);
     assert_eq!(stack.limit().addr().get() % 4096, 0);
-    let usable = stack.top().addr().get() - stack.limit().addr().get();
-    // Stacks begin at different places, see `COLORS`.
-    assert!(
-        (SIZE - 16 - (COLORS - 1) * COLOR..=SIZE - 16).contains(&usable),
-        "{usable}"
-    );
     touch(&stack);
     pool.give(None, stack);
+}
+
+#[test]
+fn stacks_begin_at_different_places_of_their_highest_pages() {
+    let pool = pool(64);
+    pool.promise(64).unwrap();
+    let stacks: Vec<Stack> = (0..64).map(|_| pool.take(None).unwrap()).collect();
+    let places: HashSet<usize> = stacks.iter().map(|stack| place(stack) % 4096).collect();
+    assert_eq!(places.len(), COLORS);
+    for stack in stacks {
+        assert_eq!(stack.top().addr().get() % 16, 0);
+        // The footer and the color are all that the holder cannot use.
+        let usable = stack.top().addr().get() - stack.limit().addr().get();
+        let lost = stack.size() - usable;
+        assert!((16..=16 + (COLORS - 1) * COLOR).contains(&lost), "{lost}");
+        pool.give(None, stack);
+    }
 }
 
 #[test]
