@@ -84,7 +84,9 @@ impl<'a> Builder<'a> {
     /// At every wait of the task, in every frame on its stack:
     /// - no value is alive that is not [`Send`], as an `Rc`, or a `MutexGuard` of the standard library;
     /// - there is no reference to a thread-local, nor the address of one, which the compiler may keep
-    ///   in a register across calls, even for code that looks as if it asked for it anew.
+    ///   in a register across calls, even for code that looks as if it asked for it anew. So a function
+    ///   that uses thread-locals of yours, and `task_local!`s are some, neither waits nor is inlined
+    ///   into one that does. This crate's own functions see to that themselves.
     ///
     /// This concerns the futures as well that the task waits for, while they are polled, if they
     /// wait themselves.

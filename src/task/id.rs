@@ -45,12 +45,14 @@ pub fn try_id() -> Option<Id> {
 
 /// The name of the task that is running, if it was given one with
 /// [`Builder::name`](super::Builder::name).
+#[inline(never)] // As a thread-local is read, and the task may migrate.
 pub fn name() -> Option<String> {
     current::with_g(|gp| Some(gp?.extras()?.name.as_deref()?.to_owned()))
 }
 
 /// The labels of the task that is running: its own and those of the tasks that it descends from.
 /// See [`Builder::label`](super::Builder::label).
+#[inline(never)] // As above.
 pub fn labels() -> Vec<(String, String)> {
     current::with_g(|gp| {
         let extras = gp.and_then(g::G::extras);

@@ -11,7 +11,7 @@
 //!
 //! What may be called from the middle of the user's code is not inlined: the compiler may keep the
 //! address of a thread-local for the length of a function, and if the function is the user's, with a
-//! wait in it, a migratable G may go on from there on another thread.
+//! wait in it, a migratable G may go on from there on another thread. What only Ms and wakers call is.
 //!
 //! Everything that can be an argument is one; this is for calls that come back through the user's
 //! code: spawns, wakes, `task::id`, leaf futures.
@@ -165,6 +165,7 @@ impl Context {
 }
 
 /// Whether this thread is one of the pool of the runtime `home`.
+#[inline(never)]
 pub(crate) fn is_pool_thread_of(home: *const ()) -> bool {
     any_context(|c| !c.machine.is_null() && c.home == home)
 }
@@ -222,6 +223,7 @@ pub(crate) fn spawn_target() -> Option<*const ()> {
 
 /// Whether a function further down on this thread's stack is in the middle of a poll for the
 /// runtime `home`, with a P or after having given it away.
+#[inline(never)]
 pub(crate) fn is_within_poll_of(home: *const ()) -> bool {
     any_context(|c| c.home == home && (c.stray.get() || !c.pp.get().is_null()))
 }
@@ -289,6 +291,7 @@ pub(crate) struct EnteredBox {
 
 impl EnteredBox {
     /// Puts a context for `home` on top of the stack.
+    #[inline(never)]
     pub(crate) fn new<T: Any + Send + Sync>(home: Arc<T>) -> EnteredBox {
         let context = Context::new(Arc::as_ptr(&home).cast());
         context.below.set(THREAD.with(|t| t.context.get()));
@@ -303,6 +306,7 @@ impl EnteredBox {
 
     /// Takes the context off. `false`: it is not on top, so it is leaked where it is.
     #[must_use]
+    #[inline(never)]
     pub(crate) fn leave(self) -> bool {
         THREAD.with(|t| {
             if t.context.get() != self.context.cast() {
@@ -357,6 +361,7 @@ pub(crate) struct LocalScope {
 
 impl LocalScope {
     /// Makes `set` the current one.
+    #[inline(never)]
     pub(crate) fn new(set: Set) -> LocalScope {
         let set = Box::into_raw(Box::new(set));
         LocalScope {
@@ -366,6 +371,7 @@ impl LocalScope {
 }
 
 impl Drop for LocalScope {
+    #[inline(never)]
     fn drop(&mut self) {
         let set = THREAD.with(|t| t.local.replace(self.before));
         if !set.is_null() {
@@ -376,17 +382,20 @@ impl Drop for LocalScope {
 }
 
 /// The current `LocalSet` of this thread.
+#[inline(never)]
 pub(crate) fn local() -> Option<Set> {
     // SAFETY: the thread-local owns it, and it is only replaced by the functions above.
     unsafe { THREAD.with(|t| t.local.get()).as_ref() }.cloned()
 }
 
 /// A number that no other living thread has.
+#[inline(never)]
 pub(crate) fn thread_address() -> usize {
     THREAD.with(|t| ptr::from_ref(t).addr())
 }
 
 /// A number that spreads threads: they get theirs one after the other, when they first ask.
+#[inline(never)]
 pub(crate) fn thread_number() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(1);
     THREAD.with(|t| {
@@ -398,16 +407,19 @@ pub(crate) fn thread_number() -> usize {
 }
 
 /// The id of the G that runs here.
+#[inline(never)]
 pub(crate) fn id() -> Option<Id> {
     with_g(|gp| gp.map(G::id))
 }
 
 /// What blocking this thread would mean.
+#[inline(never)]
 pub(crate) fn role() -> Role {
     THREAD.with(|t| t.role.get())
 }
 
 /// Changes what blocking this thread would mean; what it was before.
+#[inline(never)]
 pub(crate) fn set_role(role: Role) -> Role {
     THREAD.with(|t| t.role.replace(role))
 }

@@ -102,6 +102,7 @@ impl Shared {
     ///
     /// # Errors
     /// If no thread runs closures and none can be started. The closure is dropped.
+    #[inline(never)] // See `current.rs`.
     pub(crate) fn spawn_blocking<F, R>(&self, f: F, spawn: Spawn) -> io::Result<RawJoin<R>>
     where
         F: FnOnce() -> R + Send + 'static,
@@ -269,6 +270,7 @@ pub(crate) fn give_way<R>(f: impl FnOnce() -> R) -> R {
 }
 
 /// The runtime whose Gs this thread runs, and what it is to that.
+#[inline(never)] // See `current.rs`.
 fn running<'a>() -> Option<(&'a Shared, &'a Context)> {
     current::with_running(|context| {
         let context = context?;

@@ -195,6 +195,7 @@ impl Shared {
     }
 
     /// The runtime that this thread belongs to or has entered.
+    #[inline(never)] // See `current.rs`.
     pub(crate) fn current() -> Option<Arc<Shared>> {
         current::with(|context| {
             // SAFETY: the home of a context is the runtime that it was made for, which whoever keeps

@@ -69,7 +69,7 @@ impl Shared {
     /// Makes a G of `future` and queues it.
     ///
     /// After the shutdown the future is dropped at once and the G is born cancelled.
-    #[inline]
+    #[inline(never)] // See `current.rs`.
     pub(crate) fn spawn<F>(&self, future: F, spawn: Spawn) -> RawJoin<F::Output>
     where
         F: Future + Send + 'static,

@@ -108,6 +108,7 @@ impl Shared {
     /// # Safety
     /// Whatever `F` borrows is alive until the G has ended. If it is to be `migratable`, whatever it
     /// has on its stack when it waits may go on on another thread.
+    #[inline(never)] // See `current.rs`.
     pub(crate) unsafe fn go_borrowing<F, T>(
         &self,
         f: F,
