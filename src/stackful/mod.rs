@@ -210,7 +210,8 @@ pub fn yield_now() {
 /// The thread is one of the pool that [`spawn_blocking`](crate::task::spawn_blocking) uses, with its
 /// limit. `f` may borrow from the caller: an abort of the task does not cut the wait short, but takes
 /// effect at the next one. `f` sees other thread-locals and another task id than its caller; spawning
-/// works, and [`wait`] blocks that thread.
+/// works, and [`wait`] blocks that thread. `f` must not wait for the task itself, nor for the end of its
+/// runtime, as dropping that does.
 ///
 /// Where no task is held up, outside of stackful tasks, `f` just runs here; so it does while the task
 /// unwinds, if no thread of the pool can be had, and if the runtime is shut down before its turn comes.

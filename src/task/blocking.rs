@@ -60,6 +60,9 @@ impl<T> JoinHandle<T> {
 /// long as the closure runs. Inside, [`Handle::block_on`](crate::runtime::Handle::block_on) may
 /// be called. On a thread that runs no tasks it just runs the closure.
 ///
+/// Stackful tasks that began on this thread wait for the closure too, as no other may run them. A
+/// stackful task has `stackful::blocking` for closures that block, which leaves the thread to them.
+///
 /// # Panics
 /// If the closure panics, and in a task of a current-thread runtime, where nobody could take over.
 ///

@@ -185,6 +185,9 @@ impl<F: Future> Future for RunUntil<'_, F> {
 /// If there is none: inside of [`LocalSet::run_until`], [`LocalSet::block_on`], the tasks of a
 /// set, and under the guard of [`LocalSet::enter`] there is.
 ///
+/// Stackful tasks are in no set by themselves. One may have a set of its own, whose tasks run while it
+/// waits for `run_until` or for the set with `wait`.
+///
 /// # Examples
 /// ```
 /// # let runtime = runnext::runtime::Runtime::new().unwrap();
