@@ -73,6 +73,26 @@ fn ends_with_the_runtime(reach: impl Fn(&dyn Fn(), &Drops) + Clone + Send + 'sta
 }
 
 #[test]
+fn a_destructor_may_wait_for_a_future_while_the_runtime_ends() {
+    struct Waits(Option<runnext::task::JoinHandle<()>>);
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            let ended = wait(self.0.take().unwrap());
+            assert!(ended.unwrap_err().is_cancelled());
+        }
+    }
+    ends_with_the_runtime(|reached, drops| {
+        let guard = drops.guard();
+        let _waits = Waits(Some(spawn(async move {
+            let _guard = guard;
+            pending().await
+        })));
+        reached();
+        wait(pending::<()>());
+    });
+}
+
+#[test]
 fn a_runtime_ends_around_a_nested_wait() {
     ends_with_the_runtime(|reached, drops| {
         wait(async {

@@ -131,10 +131,10 @@ where
 /// # While unwinding
 /// A destructor that waits while a panic or an abort unwinds the task blocks its thread, since others
 /// on the thread would take the panic for their own. Tasks that are not bound to the thread go on
-/// elsewhere meanwhile. Stackful tasks that are do not: a destructor that waits for one of these
-/// waits for ever, and so does one that waits for a task while the runtime shuts down.
-/// [`scope`](fn@scope) waits before the unwinding begins, and is the way to end what a task has
-/// started.
+/// elsewhere meanwhile, and when the runtime shuts down they have ended before stacks are unwound.
+/// Stackful tasks that are bound to it do not: a destructor that waits for one of these waits for
+/// ever. [`scope`](fn@scope) waits before the unwinding begins, and is the way to end what a task
+/// has started.
 ///
 /// # Panics
 /// Where futures are polled: in a task made by [`spawn`](crate::spawn()), or in `block_on`. Use

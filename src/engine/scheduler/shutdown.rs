@@ -3,13 +3,17 @@
 //! 1. `begin_shutdown` sets the flag, sends the parked Ms home and takes the idle Ps for good.
 //! 2. Each M that holds a P sees the flag before its next turn, and *surrenders* the P. An M that
 //!    gave its P away in the middle of a poll counts as well until the poll ends.
-//! 3. An M that keeps Gs of its own, stackful ones that have begun, unwinds them before it ends, and
-//!    counts until then.
+//! 3. An M that keeps Gs of its own, stackful ones that have begun, counts as well, until it has
+//!    come to rest: it runs none of them for now.
 //! 4. Whoever brings the count of these to zero has the runtime's Gs for itself: nobody runs any,
 //!    nobody can spawn any on a P. It *drains*: closes the shards of the threads without a P,
-//!    aborts what is on the registry and runs everything that is queued, until the registry is
-//!    empty. A G that some thread is just waking is on the registry but in no queue; the thread
-//!    brings it and says so.
+//!    aborts what is on the registry and runs everything that is queued, until nothing is left but
+//!    stackful Gs that have begun. A G that some thread is just waking is on the registry but in no
+//!    queue; the thread brings it and says so.
+//! 5. Then the stacks are *unwound*, by the Ms that keep them, all at once; those that may move by any
+//!    of these. They come last since a destructor on a stack may wait, for a future's task or for
+//!    another stack's: the tasks have ended by now, and the other stacks do so beside it. Whoever is
+//!    the last to finish its part waits for what is left, and says that all is done.
 //!
 //! Only after this may the runtime be freed, which is why Gs need no reference to it.
 
@@ -24,12 +28,43 @@ use crate::engine::queue::RawG;
 use crate::engine::task::{Gp, abort_cell};
 use std::time::Duration;
 
+/// Whether `gp`, which is alive and does not run, is a stackful G that has begun.
+fn on_a_stack(gp: RawG) -> bool {
+    #[cfg(stackful)]
+    // SAFETY: as said above; all who touched it have done so before us, as nobody runs Gs.
+    return unsafe { crate::engine::task::coroutine::has_begun(gp) };
+    #[cfg(not(stackful))]
+    {
+        let _ = gp;
+        false
+    }
+}
+
+/// Whether `gp`, which is alive, stackful and does not run, belongs to one M.
+fn is_bound(gp: RawG) -> bool {
+    #[cfg(stackful)]
+    // SAFETY: as above.
+    return !unsafe { crate::engine::task::coroutine::Head::of(gp) }
+        .machine()
+        .is_null();
+    #[cfg(not(stackful))]
+    {
+        let _ = gp;
+        false
+    }
+}
+
 /// How far the shutdown is.
 #[derive(Debug)]
 pub(super) struct Stop {
     flag: AtomicBool,
-    /// Ps that are not surrendered, and Ms in a poll without a P.
+    /// Ps that are not surrendered, Ms in a poll without a P, and Ms with Gs of their own that have
+    /// not come to rest.
     outstanding: AtomicUsize,
+    /// The draining thread, until stacks may be unwound, and Ms that have not unwound theirs.
+    unwinders: AtomicUsize,
+    /// Stacks may be unwound.
+    unwinding: AtomicBool,
     injected: Mutex<()>,
     changed: Condvar,
     /// Ms that are busy with something else, and want to know.
@@ -50,6 +85,8 @@ impl Stop {
         Stop {
             flag: AtomicBool::new(false),
             outstanding: AtomicUsize::new(procs),
+            unwinders: AtomicUsize::new(1),
+            unwinding: AtomicBool::new(false),
             injected: Mutex::new(()),
             changed: Condvar::new(),
             hosts: Mutex::default(),
@@ -161,37 +198,47 @@ impl Shared {
     /// Counts an M that begins to keep Gs of its own.
     #[cfg(stackful)]
     pub(super) fn begin_hosting(&self) {
-        // Ordering: Relaxed, the M's P is still counted, so the count is not zero.
+        // Ordering: Relaxed, the M's P is still counted, so the count is not zero, and nobody unwinds.
+        self.stop.unwinders.fetch_add(1, Ordering::Relaxed);
         self.stop.outstanding.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Ends the Gs that only `m` may run, which is about to end itself, and counts it off.
-    ///
-    /// They may wait for each other and for Gs that have not begun: those are taken from the global
-    /// queue, where every surrendered P leaves them, and dropped.
+    /// Ends the Gs that only `m` may run, which is about to end itself.
     pub(super) fn stop_hosting(&self, m: &Arc<Machine>, context: &Context) {
         let role = current::set_role(Role::Running);
         // SAFETY: this is the M's thread.
-        if !unsafe { m.bound.is_free() } {
-            debug_assert!(self.stopping() && context.pp().is_none());
-            self.stop.join(m);
-            // SAFETY: as above; a G that it keeps is alive.
-            unsafe { m.bound.for_each(|gp| abort_cell(gp)) };
-            self.end_bound(m);
-            self.stop.leave(m);
+        if unsafe { m.bound.release() } {
+            debug_assert!(context.pp().is_none());
+            self.one_less(Who::Insider);
+            // SAFETY: as above.
+            if !unsafe { m.bound.is_free() } {
+                self.unwind_bound(m);
+            }
+            self.one_unwinder_less();
         }
-        current::set_role(role);
         #[cfg(stackful)]
         // SAFETY: this is the M's thread.
         unsafe {
             m.bound.forget_alternate_stack();
         }
-        // SAFETY: this is the M's thread.
-        if unsafe { m.bound.release() } {
-            self.one_less(Who::Insider);
-        }
+        current::set_role(role);
     }
 
+    /// Unwinds the Gs that only `m` may run, when it is time.
+    fn unwind_bound(&self, m: &Arc<Machine>) {
+        debug_assert!(self.stopping());
+        self.stop.join(m);
+        // Ordering: Acquire, partner of the Release in `drain`.
+        while !self.stop.unwinding.load(Ordering::Acquire) {
+            m.park();
+        }
+        // SAFETY: this is the M's thread; a G that it keeps is alive.
+        unsafe { m.bound.for_each(|gp| abort_cell(gp)) };
+        self.end_bound(m);
+        self.stop.leave(m);
+    }
+
+    /// Runs the Gs of `m`, and those that any M may run, until `m` has none. They wait for each other.
     fn end_bound(&self, m: &Machine) {
         loop {
             // SAFETY: this is the M's thread.
@@ -211,7 +258,7 @@ impl Shared {
             }
             // SAFETY: this is the M's thread.
             unsafe { m.bound.fall_asleep() };
-            // Ordering: SeqCst, partner of the fences in `push_remote`, `inject` and `flush`.
+            // Ordering: SeqCst, partner of the fences in `push_remote` and `inject`.
             fence(Ordering::SeqCst);
             // SAFETY: this is the M's thread.
             if self.global.is_empty() && !unsafe { m.bound.is_ready() } {
@@ -219,6 +266,23 @@ impl Shared {
             }
             m.bound.wake_up();
         }
+    }
+
+    /// Counts off the draining thread or an M that has unwound its Gs. The last one sees to those that
+    /// may move.
+    fn one_unwinder_less(&self) {
+        // Ordering: AcqRel: the last one sees what the others did.
+        if self.stop.unwinders.fetch_sub(1, Ordering::AcqRel) != 1 {
+            return;
+        }
+        while self.alive() != 0 {
+            while let Some(gp) = self.take_global_only() {
+                // SAFETY: we took the right to run it out of a queue.
+                drop(unsafe { Gp::from_raw(gp) });
+            }
+            self.await_injection();
+        }
+        self.threads.tally().drained();
     }
 
     fn take_global_only(&self) -> Option<RawG> {
@@ -258,36 +322,57 @@ impl Shared {
         self.drain();
     }
 
-    /// Finishes all Gs. Called once, when nobody holds a P or runs a G.
+    /// Finishes all Gs that have no stack, and lets the stacks be unwound. Called once, when nobody
+    /// holds a P or runs a G.
     fn drain(&self) {
         let context = Context::new(self.home());
         let _entered = Entered::new(&context, Role::Running);
         for foreign in &self.foreign {
             lock(&foreign.desk).closed = true;
         }
-        loop {
-            let mut alive = false;
-            for shard in self.shards() {
-                // SAFETY: nobody owns a P's shard any more, and the others are closed; Gs are
-                // struck off by whoever runs them, which is only us.
-                unsafe {
-                    shard.for_each(|cell| {
-                        alive = true;
-                        // SAFETY: a G on the registry is alive.
-                        abort_cell(cell);
-                    });
+        // Woken before this, and to go on when stacks are unwound.
+        let mut later = Vec::new();
+        while self.for_each_left(|gp| !on_a_stack(gp)) {
+            let mut ran = false;
+            while let Some(gp) = self.take_any() {
+                if on_a_stack(gp) {
+                    later.push(gp);
+                } else {
+                    // SAFETY: we took the right to run it out of a queue.
+                    unsafe { Gp::from_raw(gp) }.run();
+                    ran = true;
                 }
             }
-            if !alive {
-                break;
+            if !ran {
+                // Those that are left are being woken.
+                self.await_injection();
             }
-            while let Some(gp) = self.take_any() {
-                // SAFETY: we took the right to run it out of a queue.
-                unsafe { Gp::from_raw(gp) }.run();
-            }
-            self.await_injection();
         }
-        self.threads.tally().drained();
+        self.for_each_left(|gp| on_a_stack(gp) && !is_bound(gp));
+        later.into_iter().for_each(|gp| self.global.push(gp));
+        // Ordering: Release, partner of the Acquire in `unwind_bound`.
+        self.stop.unwinding.store(true, Ordering::Release);
+        self.stop.wake_hosts();
+        self.one_unwinder_less();
+    }
+
+    /// Aborts the living Gs that `matches` holds for. Whether there are any.
+    fn for_each_left(&self, matches: impl Fn(RawG) -> bool) -> bool {
+        let mut any = false;
+        for shard in self.shards() {
+            // SAFETY: nobody owns a P's shard any more, and the others are closed; Gs are struck
+            // off by whoever runs them, which is only us until stacks are unwound.
+            unsafe {
+                shard.for_each(|cell| {
+                    if matches(cell) {
+                        any = true;
+                        // SAFETY: a G on the registry is alive.
+                        abort_cell(cell);
+                    }
+                });
+            }
+        }
+        any
     }
 
     /// Waits for the threads that are waking a G; returns at once if no G is left.

@@ -169,6 +169,15 @@ impl Head {
     }
 }
 
+/// Whether `gp` is stackful and has begun.
+///
+/// # Safety
+/// It is alive, and nobody runs it meanwhile.
+pub(crate) unsafe fn has_begun(gp: RawG) -> bool {
+    // SAFETY: as our caller promised; the head is only looked at if there is one.
+    unsafe { header(gp).is_stackful() && Head::of(gp).has_begun() }
+}
+
 /// A closure, and what it takes to run it.
 #[repr(C)]
 pub(crate) struct Coroutine<F> {
