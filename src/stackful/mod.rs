@@ -158,7 +158,7 @@ where
 /// # });
 /// ```
 #[track_caller]
-#[inline]
+#[inline(always)] // So that the future is built where it is polled, and not moved there.
 pub fn wait<F: IntoFuture>(future: F) -> F::Output {
     let future = pin!(future.into_future());
     match here() {

@@ -269,7 +269,7 @@ impl Host for Hosted {
         Admission::Begins
     }
 
-    #[inline]
+    #[inline(always)] // Into `turn`, the end of every turn.
     unsafe fn again(home: *const Hosted, gp: RawG, head: &Head) {
         let machine = head.machine().cast::<Machine>();
         if machine.is_null() {
