@@ -1,4 +1,4 @@
-//! How much stack common work takes, so that the usual stack has room for it.
+//! How much stack common work takes, so that the usual stack has room for twice as much.
 //!
 //! ```text
 //! cargo test --test stack_depth -- --nocapture
@@ -29,11 +29,11 @@ use std::sync::Arc;
 /// The stack of a measured task: more than any of the works needs.
 const SIZE: usize = 4 << 20;
 /// The usual size of a stack, which is what all this is about.
-const USUAL: usize = 64 << 10;
+const USUAL: usize = 128 << 10;
 /// Bytes of a page of memory, or a divisor of that.
 const PAGE: usize = 4096;
 
-/// Works that any task may do without a thought: they have to fit into the usual stack.
+/// Works that any task may do without a thought: they have to fit into half of the usual stack.
 const COMMON: &[(&str, fn())] = &[
     ("nothing", nothing),
     ("format a nested value", format),
@@ -56,7 +56,7 @@ const DEEP: &[(&str, fn())] = &[
 ];
 
 #[test]
-fn of_common_work_is_less_than_the_usual_stack() {
+fn of_common_work_is_at_most_half_of_the_usual_stack() {
     // How the panic is printed is decided once in a process, by its environment.
     let output = Command::new(env::current_exe().unwrap())
         .args([
@@ -93,7 +93,10 @@ fn in_a_child() {
     for (name, work) in COMMON {
         let depth = depth(*work);
         println!("{:>8}  {name}", depth);
-        assert!(depth < USUAL, "{name} needs {depth} bytes of stack");
+        assert!(
+            depth <= USUAL / 2,
+            "{name} needs {depth} bytes of stack, more than half of the usual one"
+        );
     }
     for (name, work) in DEEP {
         println!("{:>8}  {name}", depth(*work));

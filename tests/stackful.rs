@@ -166,7 +166,7 @@ fn know_where_they_are() {
             .await
             .unwrap();
         assert!(inside);
-        assert!((16_384..=65_536).contains(&left), "{left}");
+        assert!((65_537..=131_072).contains(&left), "{left}");
     });
 }
 

@@ -38,7 +38,7 @@ fn of_a_task_names_the_task_and_the_remedy() {
         "in a stackful G",
         "\"deep\"",
         "tests/stackful_overflow.rs:",
-        "65536",
+        "131072",
         "stackful::Builder::stack_size",
         "runtime::Builder::stack_size",
     ];
@@ -54,7 +54,7 @@ fn of_a_task_names_the_task_and_the_remedy() {
 
 #[test]
 fn of_a_task_that_has_waited_among_others_names_the_right_one() {
-    let parts = ["in a stackful G", "\"the deep one\"", "131072"];
+    let parts = ["in a stackful G", "\"the deep one\"", "262144"];
     let name = "of_a_task_that_has_waited_among_others_names_the_right_one";
     if dies(name, &parts) {
         return;
@@ -73,7 +73,7 @@ fn of_a_task_that_has_waited_among_others_names_the_right_one() {
         .map(|n| match n {
             7 => Builder::new()
                 .name("the deep one")
-                .stack_size(131_072)
+                .stack_size(262_144)
                 .go(waits(n))
                 .unwrap(),
             _ => go(waits(n)),

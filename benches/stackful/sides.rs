@@ -7,7 +7,7 @@
 //! What is not alike, and why it is left so:
 //! - may has one scheduler for the life of a process, with its threads pinned to processors; it is not built anew as
 //!   runnext's runtimes are.
-//! - may keeps a thousand stacks at hand from the start, of 32 KiB; runnext's are of 64 KiB and made when needed. Both
+//! - may keeps a thousand stacks at hand from the start, of 32 KiB; runnext's are of 128 KiB and made when needed. Both
 //!   only take what is touched, and both are warm before they are timed.
 //! - may's `mpsc` has no bound, so its senders neither wait nor count. Where two tasks pass one message to and fro there
 //!   is never more than one in it, so what passes through is the same as with runnext's `mpsc` of one place, at less

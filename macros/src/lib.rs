@@ -82,7 +82,7 @@ use proc_macro::TokenStream;
 ///   when the function is called and can name its parameters. 0 is an error, at compile time if it
 ///   is written as a literal.
 /// - `stackful`, without a value, on a plain `fn`: the body is blocking-style code, and runs as a
-///   stackful task that waits with `runnext::wait`, on a stack of 64 KiB. Parameters and output are
+///   stackful task that waits with `runnext::wait`, on a stack of 128 KiB. Parameters and output are
 ///   then `Send` and `'static`, since the task runs on a thread of the runtime, also where `flavor` is
 ///   `current_thread`. A panic of the body is one of the function. It needs the feature `stackful`,
 ///   and a system that has stackful tasks: Linux on x86-64 or aarch64.

@@ -159,7 +159,7 @@ impl Builder {
 
     /// The size in bytes of the stacks of stackful tasks, those of [`go`](crate::go()), rounded up to
     /// whole pages and to 16 KiB, the least that there is: enough for a panic, but not for one with a
-    /// backtrace. The default is 64 KiB; the most is 1 GiB, beyond which [`build`](Builder::build)
+    /// backtrace. The default is 128 KiB; the most is 1 GiB, beyond which [`build`](Builder::build)
     /// returns an error.
     ///
     /// Memory is taken up as it is used, page by page, so a larger size costs address space and little

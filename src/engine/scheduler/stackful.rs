@@ -47,10 +47,10 @@ pub(crate) struct Stacks {
 impl Default for Stacks {
     fn default() -> Stacks {
         Stacks {
-            // Measured by `tests/stack_depth.rs` on x86-64: without optimisation the deepest of the
-            // works that any task may do, a TLS handshake, takes 52 KiB and a panic with a full
-            // backtrace 28 KiB; optimised they take 20 and 24 KiB, and twice that fits as well.
-            size: 64 * 1024,
+            // The smallest power of two that is twice what the deepest of the works takes that any
+            // task may do. Measured by `tests/stack_depth.rs` on x86-64: without optimisation that is
+            // a TLS handshake, with 52 KiB.
+            size: 128 * 1024,
             // A guess: far more than there is memory for.
             max: 16 * 1024 * 1024,
         }
