@@ -12,7 +12,10 @@ fn main() {
     let wanted = env::var_os("CARGO_FEATURE_STACKFUL").is_some();
     // The models are of what does not depend on a stack.
     let modelled = env::var_os("CARGO_CFG_LOOM").is_some();
+    // As on other systems, for the check that everything builds there.
+    let refused = env::var_os("CARGO_CFG_RUNNEXT_STACKLESS").is_some();
     if wanted
+        && !refused
         && !modelled
         && is("CARGO_CFG_TARGET_OS", &["linux"])
         && is("CARGO_CFG_TARGET_ARCH", &["x86_64", "aarch64"])

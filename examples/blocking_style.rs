@@ -10,10 +10,13 @@
 //! futures: 300 files, 45150 lines, most of them in 300.txt
 //! Gs:      300 files, 45150 lines, most of them in 300.txt
 //! ```
+#![cfg_attr(not(stackful), allow(unused))] // Elsewhere it only says that it cannot run.
 
+#[cfg(stackful)]
 use runnext::stackful::{blocking, scope};
 use runnext::sync::{Semaphore, mpsc};
 use runnext::task::spawn_blocking;
+#[cfg(stackful)]
 use runnext::{go, wait};
 use std::fs;
 use std::io;
@@ -26,6 +29,7 @@ const FILES: usize = 300;
 /// How many of them may be in memory at once.
 const AT_ONCE: usize = 8;
 
+#[cfg(stackful)]
 #[runnext::main]
 async fn main() -> io::Result<()> {
     let folder = Folder::with_files()?;
@@ -37,6 +41,11 @@ async fn main() -> io::Result<()> {
     let gs = go(move || as_gs(&path)).await??;
     println!("Gs:      {gs}");
     Ok(())
+}
+
+#[cfg(not(stackful))]
+fn main() {
+    println!("there are no stackful tasks on this system");
 }
 
 // ---- As futures --------------------------------------------------------------------------
@@ -75,6 +84,7 @@ async fn as_futures(folder: PathBuf) -> io::Result<Total> {
 
 // ---- As Gs -------------------------------------------------------------------------------
 
+#[cfg(stackful)]
 fn as_gs(folder: &Path) -> io::Result<Total> {
     let room = &Semaphore::new(AT_ONCE);
 

@@ -18,8 +18,10 @@
 //! How many numbers there are is the one argument, four million where there is none. The times differ
 //! from machine to machine and from run to run (this one shared its two CPUs with other programs), and
 //! the workers are as many as there are CPUs.
+#![cfg_attr(not(stackful), allow(unused))] // Elsewhere it only says that it cannot run.
 
 use runnext::runtime::Builder;
+#[cfg(stackful)]
 use runnext::stackful;
 use std::process::ExitCode;
 use std::thread::available_parallelism;
@@ -28,6 +30,7 @@ use std::time::Instant;
 /// Slices up to this long are sorted by one G: some hundred microseconds' work.
 const SHORT: usize = 32 * 1024;
 
+#[cfg(stackful)]
 fn main() -> ExitCode {
     let count = match count_from_arguments() {
         Ok(count) => count,
@@ -70,7 +73,13 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+#[cfg(not(stackful))]
+fn main() {
+    println!("there are no stackful tasks on this system");
+}
+
 /// Sorts `numbers`, in this G and others.
+#[cfg(stackful)]
 fn sort(numbers: &mut [u64]) {
     if numbers.len() <= SHORT {
         numbers.sort_unstable();

@@ -1,4 +1,5 @@
 //! Stackful tasks: where they run, what they wait for, how they end.
+#![cfg(stackful)]
 
 mod common;
 

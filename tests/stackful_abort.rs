@@ -1,4 +1,5 @@
 //! Stackful tasks that are aborted, or whose runtime ends, in whatever state they are.
+#![cfg(stackful)]
 
 mod common;
 

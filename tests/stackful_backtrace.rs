@@ -1,5 +1,6 @@
 //! What is seen from inside of a stackful task: its own frames, and below them those of the thread
 //! that runs it. `.ci/gdb` looks at the same with a debugger.
+#![cfg(stackful)]
 
 mod common;
 

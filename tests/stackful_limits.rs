@@ -1,4 +1,5 @@
 //! Stacks that cannot be had: too many, too large, no memory; and what there is of them otherwise.
+#![cfg(stackful)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What belongs to a thread, and what to a task, across the waits of stackful tasks.
+#![cfg(stackful)]
 
 mod common;
 

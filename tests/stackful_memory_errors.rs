@@ -3,6 +3,7 @@
 //!
 //! The wrong ones are ignored, and run in processes of their own: by the tests below, which are there
 //! with `--cfg runnext_asan`, and by `.ci/valgrind`.
+#![cfg(stackful)]
 
 // Unsafe: that is the purpose.
 

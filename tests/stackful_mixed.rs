@@ -1,4 +1,5 @@
 //! Stackful tasks and futures together: each waits for the other, in every way there is.
+#![cfg(stackful)]
 
 mod common;
 

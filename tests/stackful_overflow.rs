@@ -1,4 +1,5 @@
 //! A stack that overflows: the process ends, and says whose stack it was.
+#![cfg(stackful)]
 
 mod common;
 

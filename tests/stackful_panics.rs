@@ -1,4 +1,5 @@
 //! Stackful tasks that panic, and what happens while they unwind.
+#![cfg(stackful)]
 
 mod common;
 

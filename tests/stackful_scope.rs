@@ -1,4 +1,5 @@
 //! Scopes: stackful tasks that borrow from the one that spawned them, or from a plain thread.
+#![cfg(stackful)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! A runtime that ends around stackful tasks in whatever state they are.
+#![cfg(stackful)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Which thread a stackful task is on, and who comes first there.
+#![cfg(stackful)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Stackful tasks where no thread can be started.
+#![cfg(stackful)]
 
 mod common;
 

@@ -7,6 +7,7 @@
 //! ```
 //!
 //! Each round is named with its seed before it begins; `RUNNEXT_STRESS_SEED` begins with that one.
+#![cfg(stackful)]
 
 mod common;
 

@@ -21,10 +21,7 @@
 macro_rules! where_there_are_stacks {
     ($($item:item)*) => {
         $(
-            #[cfg(all(
-                target_os = "linux",
-                any(target_arch = "x86_64", target_arch = "aarch64")
-            ))]
+            #[cfg(stackful)]
             $item
         )*
     };
@@ -51,10 +48,7 @@ where_there_are_stacks! {
     }
 }
 
-#[cfg(not(all(
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-)))]
+#[cfg(not(stackful))]
 fn main() {
     println!("there are no stackful tasks on this system");
 }
