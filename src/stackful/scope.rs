@@ -6,8 +6,6 @@ use super::{or_panic, wait};
 use crate::engine::lend::scope as engine;
 use crate::engine::scheduler::Spawn;
 use crate::engine::scheduler::stackful::Options;
-use crate::engine::task::Fault;
-use crate::engine::task::coroutine::Unwind;
 use crate::runtime::Handle;
 use crate::task::{Id, JoinError};
 use std::cell::OnceCell;
@@ -28,8 +26,8 @@ use std::sync::Arc;
 /// it is spawned, before [`Scope::go`] returns.
 ///
 /// # Panics
-/// If a task of the scope panicked whose handle was not joined; if `f` panics, with its payload; and
-/// where futures are polled, which must not wait.
+/// If a task of the scope whose handle was not joined panicked, or could not begin for want of a stack;
+/// if `f` panics, with its payload; and where futures are polled, which must not wait.
 ///
 /// # Examples
 /// ```
@@ -60,7 +58,12 @@ where
     });
     match left {
         Ok(engine::Left::Done(output)) => output,
-        Ok(engine::Left::ChildPanicked) => panic!("a task of the scope panicked"),
+        Ok(engine::Left::Lost(loss)) => match loss {
+            engine::Loss::Panicked => panic!("a task of the scope panicked"),
+            engine::Loss::NoStack(error) => {
+                panic!("a task of the scope could not begin: {error}")
+            }
+        },
         Err(engine::NotHere) => panic!(
             "cannot wait for a `stackful::scope` here: this thread is polling a future. Call it in \
              a stackful task, with `runnext::go`"
@@ -131,7 +134,8 @@ impl<T> ScopedJoinHandle<'_, T> {
     /// [`wait`](super::wait()).
     ///
     /// # Errors
-    /// If it panicked or was aborted. Whoever gets the panic here keeps the scope from panicking.
+    /// If it panicked or was aborted; if there was no stack to be had when it was to begin, that is a
+    /// panic as well, whose message says so. Whoever gets the panic here keeps the scope from panicking.
     ///
     /// # Panics
     /// Where futures are polled. And the caller unwinds from here, as from
@@ -143,17 +147,8 @@ impl<T> ScopedJoinHandle<'_, T> {
             // Its own output is of no interest: what counts is in the packet.
             let _ended = wait(poll_fn(|cx| raw.poll(cx)));
         }
-        match self.join.take() {
-            Some(Ok(output)) => Ok(output),
-            Some(Err(payload)) => Err(JoinError::new(
-                Id::new(id),
-                match payload.downcast::<Unwind>() {
-                    Ok(_) => Fault::cancelled(),
-                    Err(payload) => Fault::panic(payload),
-                },
-            )),
-            None => Err(JoinError::new(Id::new(id), Fault::cancelled())),
-        }
+        let result = self.join.take();
+        result.map_err(|fault| JoinError::new(Id::new(id), fault))
     }
 
     /// Whether the task is done.

@@ -3,12 +3,12 @@
 use super::Lender;
 use super::packet::{Giver, Taker, packet};
 use super::running::Running;
-use crate::engine::primitive::{Arc, AtomicBool, Mutex, Ordering, lock};
+use crate::engine::primitive::{Arc, Mutex, lock};
 use crate::engine::scheduler::stackful::{Here, Options, here};
 use crate::engine::scheduler::{Shared, Spawn};
-use crate::engine::task::coroutine::Unwind;
-use crate::engine::task::{AbortRef, Id, RawJoin};
-use crate::engine::util::panics::{Payload, caught, drop_quietly};
+use crate::engine::task::coroutine::{Unwind, Work};
+use crate::engine::task::{AbortRef, Fault, Id, RawJoin};
+use crate::engine::util::panics::{Payload, caught, discard, drop_quietly};
 use std::io;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::panic::resume_unwind;
@@ -17,8 +17,6 @@ use std::panic::resume_unwind;
 pub(crate) struct Scope {
     /// Children that are not done with what they borrow.
     running: Running,
-    /// A child panicked, and nobody has been told.
-    panicked: AtomicBool,
     children: Mutex<Children>,
     /// Where children are run at once, in the middle of their spawning: the thread unwinds, and
     /// must not wait for others.
@@ -32,6 +30,37 @@ struct Children {
     free: Vec<usize>,
     /// All of them, and those to come, are to end.
     aborted: bool,
+    /// What became of the first one that failed without anybody being told.
+    loss: Option<Loss>,
+}
+
+/// Why a child has no output.
+enum Failure {
+    Panic(Payload),
+    /// There was no stack for it, and why.
+    NoStack(String),
+    /// It was aborted, or dropped before it began.
+    Cancelled,
+}
+
+impl Failure {
+    /// That of a child that unwound.
+    fn of(payload: Payload) -> Failure {
+        if payload.is::<Unwind>() {
+            Failure::Cancelled
+        } else {
+            Failure::Panic(payload)
+        }
+    }
+}
+
+/// What became of a child whose result nobody took.
+#[derive(Debug)]
+pub(crate) enum Loss {
+    /// It panicked.
+    Panicked,
+    /// There was no stack for it, and why.
+    NoStack(String),
 }
 
 /// Why there is no scope here.
@@ -43,8 +72,8 @@ pub(crate) struct NotHere;
 pub(crate) enum Left<T> {
     /// Everything is well.
     Done(T),
-    /// A child panicked, and nobody has been told.
-    ChildPanicked,
+    /// A child failed, and nobody has been told.
+    Lost(Loss),
 }
 
 /// Calls `f` with a scope, and waits for the children. A panic of `f` goes on after that.
@@ -60,7 +89,6 @@ pub(crate) fn scope<T>(f: impl FnOnce(&Arc<Scope>) -> T) -> Result<Left<T>, NotH
     };
     let scope = Arc::new(Scope {
         running: Running::new(lender.waker()),
-        panicked: AtomicBool::new(false),
         children: Mutex::default(),
         inline,
     });
@@ -70,10 +98,9 @@ pub(crate) fn scope<T>(f: impl FnOnce(&Arc<Scope>) -> T) -> Result<Left<T>, NotH
     }
     lender.hold_until(|| scope.running.is_none(), || scope.abort());
     let output = result.unwrap_or_else(|payload| resume_unwind(payload));
-    // Ordering: Relaxed, it was set by a child, before that was done, or by this thread.
-    if scope.panicked.load(Ordering::Relaxed) {
+    if let Some(loss) = lock(&scope.children).loss.take() {
         drop_quietly(output);
-        return Ok(Left::ChildPanicked);
+        return Ok(Left::Lost(loss));
     }
     Ok(Left::Done(output))
 }
@@ -137,7 +164,7 @@ impl Scope {
         }
         // SAFETY: the closure is `Send`; the scope does not end before it is gone, as `Child` counts
         // itself off last of all.
-        let raw = unsafe { shared.go_borrowing(move || child.run(), spawn, options) }?;
+        let raw = unsafe { shared.go_borrowing(child, spawn, options) }?;
         let abort = raw.abort_ref();
         let aborted = {
             let mut children = lock(&self.children);
@@ -160,39 +187,51 @@ struct Child<F, T> {
     /// `MaybeUninit`, as this is handed from function to function, and they return after the end:
     /// what the closure borrows may be gone then, and a reference that is an argument must not be.
     f: MaybeUninit<F>,
-    giver: ManuallyDrop<Giver<Result<T, Payload>>>,
+    giver: ManuallyDrop<Giver<Result<T, Failure>>>,
     /// The closure and the giver are there.
     fresh: bool,
     scope: Arc<Scope>,
     place: usize,
 }
 
-impl<F: FnOnce() -> T, T> Child<F, T> {
+impl<F: FnOnce() -> T, T> Work for Child<F, T> {
+    type Output = ();
+
     fn run(mut self) {
-        self.fresh = false;
-        // SAFETY: both were there, and are not touched after this.
-        let (f, giver) = unsafe {
+        let (f, giver) = self.begin();
+        let result = caught(f).map_err(Failure::of);
+        self.scope.drop_unclaimed(giver.finish(Some(result)));
+    }
+
+    fn refuse(mut self, error: &io::Error) {
+        let (f, giver) = self.begin();
+        drop_quietly(f);
+        let result = Err(Failure::NoStack(error.to_string()));
+        self.scope.drop_unclaimed(giver.finish(Some(result)));
+    }
+}
+
+impl<F, T> Child<F, T> {
+    /// Takes out what is there until then; to be called while it is.
+    fn begin(&mut self) -> (F, Giver<Result<T, Failure>>) {
+        assert!(std::mem::take(&mut self.fresh), "a child begins once");
+        // SAFETY: both were there, as it was fresh, and are not touched after this.
+        unsafe {
             (
                 self.f.assume_init_read(),
                 ManuallyDrop::take(&mut self.giver),
             )
-        };
-        self.scope.drop_unclaimed(giver.finish(Some(caught(f))));
+        }
     }
 }
 
 impl<F, T> Drop for Child<F, T> {
     fn drop(&mut self) {
         if self.fresh {
-            // SAFETY: both are there, and are not touched after this.
-            let (f, giver) = unsafe {
-                (
-                    self.f.assume_init_read(),
-                    ManuallyDrop::take(&mut self.giver),
-                )
-            };
+            let (f, giver) = self.begin();
             drop_quietly(f);
-            self.scope.drop_unclaimed(giver.finish(None));
+            let result = Err(Failure::Cancelled);
+            self.scope.drop_unclaimed(giver.finish(Some(result)));
         }
         {
             let mut children = lock(&self.scope.children);
@@ -207,20 +246,23 @@ impl<F, T> Drop for Child<F, T> {
 
 impl Scope {
     /// Drops a result that nobody took.
-    fn drop_unclaimed<T>(&self, result: Option<Result<T, Payload>>) {
-        if let Some(Err(payload)) = &result
-            && !payload.is::<Unwind>()
-        {
-            // Ordering: Relaxed, see where it is read.
-            self.panicked.store(true, Ordering::Relaxed);
-        }
-        drop_quietly(result);
+    fn drop_unclaimed<T>(&self, result: Option<Result<T, Failure>>) {
+        let loss = match result {
+            Some(Err(Failure::Panic(payload))) => {
+                discard(payload);
+                Loss::Panicked
+            }
+            Some(Err(Failure::NoStack(error))) => Loss::NoStack(error),
+            Some(Err(Failure::Cancelled)) | None => return,
+            Some(Ok(output)) => return drop_quietly(output),
+        };
+        lock(&self.children).loss.get_or_insert(loss);
     }
 }
 
 /// A handle's side.
 pub(crate) struct Join<T> {
-    taker: Taker<Result<T, Payload>>,
+    taker: Taker<Result<T, Failure>>,
     /// The G; `None`: it has ended.
     raw: Option<RawJoin<()>>,
     id: Id,
@@ -250,13 +292,15 @@ impl<T> Join<T> {
         }
     }
 
-    /// The result of a child that is finished; `None`: it was aborted before it began.
-    pub(crate) fn take(&mut self) -> Option<Result<T, Payload>> {
-        assert!(
-            self.is_finished(),
-            "a result is there when the child is done"
-        );
-        self.taker.take()
+    /// The result of a child that is finished.
+    pub(crate) fn take(&mut self) -> Result<T, Fault> {
+        let result = self.taker.take();
+        match result.expect("a result is there when the child is done, once") {
+            Ok(output) => Ok(output),
+            Err(Failure::Panic(payload)) => Err(Fault::panic(payload)),
+            Err(Failure::NoStack(error)) => Err(Fault::panic(Box::new(error))),
+            Err(Failure::Cancelled) => Err(Fault::cancelled()),
+        }
     }
 }
 

@@ -26,7 +26,9 @@ use crate::engine::machine::{Machine, Order};
 use crate::engine::primitive::{Arc, AtomicBool, Ordering};
 use crate::engine::stack::{Stack, normalise, overflow};
 use crate::engine::sys::Parker;
-use crate::engine::task::coroutine::{self, Admission, Head, Host, Said, Unwind, create_stackful};
+use crate::engine::task::coroutine::{
+    self, Admission, Head, Host, Said, Unwind, Work, create_stackful,
+};
 use crate::engine::task::{Birth, G, RawG, RawJoin, Schedule};
 use std::fmt;
 use std::future::Future;
@@ -116,7 +118,7 @@ impl Shared {
         options: Options,
     ) -> io::Result<RawJoin<T>>
     where
-        F: FnOnce() -> T + Send,
+        F: Work<Output = T> + Send,
         T: Send,
     {
         let stack = self.promised_stack(options.stack_size)?;

@@ -178,6 +178,29 @@ pub(crate) unsafe fn has_begun(gp: RawG) -> bool {
     unsafe { header(gp).is_stackful() && Head::of(gp).has_begun() }
 }
 
+/// What a stackful G does: a closure mostly.
+pub(crate) trait Work {
+    /// What comes of it.
+    type Output;
+
+    /// Does it, on the stack of the G.
+    fn run(self) -> Self::Output;
+
+    /// Is called instead if there is no stack for it.
+    fn refuse(self, error: &std::io::Error);
+}
+
+impl<F: FnOnce() -> T, T> Work for F {
+    type Output = T;
+
+    #[inline]
+    fn run(self) -> T {
+        self()
+    }
+
+    fn refuse(self, _: &std::io::Error) {}
+}
+
 /// A closure, and what it takes to run it.
 #[repr(C)]
 pub(crate) struct Coroutine<F> {
@@ -187,10 +210,10 @@ pub(crate) struct Coroutine<F> {
 }
 
 /// Only so that the cell knows the output: a turn does not go through `poll`.
-impl<F: FnOnce() -> T, T> Future for Coroutine<F> {
-    type Output = T;
+impl<F: Work> Future for Coroutine<F> {
+    type Output = F::Output;
 
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<F::Output> {
         unreachable!("a stackful G has turns of its own")
     }
 }
@@ -242,7 +265,7 @@ pub(crate) unsafe fn create_stackful<F, T, S>(
     home: *const S,
 ) -> (RawG, RawJoin<T>)
 where
-    F: FnOnce() -> T,
+    F: Work<Output = T>,
     S: Host,
 {
     let body = Coroutine {
@@ -260,7 +283,7 @@ where
 /// What the header says of a stackful G's types.
 struct Of<F, S>(std::marker::PhantomData<fn() -> (F, S)>);
 
-impl<F: FnOnce() -> T, T, S: Host> Of<F, S> {
+impl<F: Work<Output = T>, T, S: Host> Of<F, S> {
     const VTABLE: Vtable = GCell::<Coroutine<F>, S>::vtable(run::<F, T, S>, true);
 }
 
@@ -269,7 +292,7 @@ impl<F: FnOnce() -> T, T, S: Host> Of<F, S> {
 /// # Safety
 /// The caller owns `gp`, which `create_stackful` made of an `F` for an `S`, and gives the ownership
 /// up.
-unsafe fn run<F: FnOnce() -> T, T, S: Host>(gp: RawG) {
+unsafe fn run<F: Work<Output = T>, T, S: Host>(gp: RawG) {
     // SAFETY: a G that somebody owns has not ended and is alive.
     let g = unsafe { header(gp) };
     // SAFETY: it was made of these types, and is alive.
@@ -289,16 +312,16 @@ unsafe fn run<F: FnOnce() -> T, T, S: Host>(gp: RawG) {
 /// # Safety
 /// As for `run`; it has not begun, and `head` is its head.
 #[inline(never)] // So that `run`, for the other turns, saves few registers.
-unsafe fn first_turn<F: FnOnce() -> T, T, S: Host>(gp: RawG, head: &Head, aborts: bool) {
+unsafe fn first_turn<F: Work<Output = T>, T, S: Host>(gp: RawG, head: &Head, aborts: bool) {
     // SAFETY: as our caller promised.
     let g = unsafe { header(gp) };
-    let refused = if aborts {
-        Fault::cancelled()
+    let no_stack = if aborts {
+        None
     } else {
         // SAFETY: we own the G, whose home is an `S`.
         match unsafe { S::admit(g.home().cast(), gp, head) } {
             Admission::Passed => return,
-            Admission::Failed(error) => Fault::panic(Box::new(error.to_string())),
+            Admission::Failed(error) => Some(error),
             Admission::Begins => {
                 let stack = head.stack.take().expect("who is admitted has a stack");
                 let (limit, top) = (stack.limit(), stack.top());
@@ -319,9 +342,18 @@ unsafe fn first_turn<F: FnOnce() -> T, T, S: Host>(gp: RawG, head: &Head, aborts
     let turn = S::enter(g);
     // SAFETY: the closure is there, as no turn has taken it.
     let body = unsafe { GCell::<Coroutine<F>, S>::future(gp) };
-    // SAFETY: as above; what panics while it is dropped counts as dropped.
-    let dropped = caught(|| unsafe { ManuallyDrop::drop(&mut (*body).closure) });
-    let fault = dropped.map_or_else(Fault::panic, |()| refused);
+    // What panics while it is dropped counts as dropped.
+    let dropped = caught(|| match &no_stack {
+        // SAFETY: as above.
+        None => unsafe { ManuallyDrop::drop(&mut (*body).closure) },
+        // SAFETY: as above.
+        Some(error) => unsafe { ManuallyDrop::take(&mut (*body).closure) }.refuse(error),
+    });
+    let fault = match (dropped, no_stack) {
+        (Err(payload), _) => Fault::panic(payload),
+        (Ok(()), Some(error)) => Fault::panic(Box::new(error.to_string())),
+        (Ok(()), None) => Fault::cancelled(),
+    };
     // SAFETY: we own the G, whose closure is gone.
     unsafe { depart::<S>(g, head) };
     drop(turn);
@@ -395,11 +427,11 @@ unsafe fn depart<S: Host>(g: &G, head: &Head) {
 }
 
 /// The bottom of the stack.
-unsafe extern "C" fn entry<F: FnOnce() -> T, T>(value: usize, link: Link) -> ! {
+unsafe extern "C" fn entry<F: Work<Output = T>, T>(value: usize, link: Link) -> ! {
     let body = std::ptr::with_exposed_provenance_mut::<Coroutine<F>>(value);
     // SAFETY: `run` passes the body, whose closure is there and is taken by this.
     let closure = unsafe { ManuallyDrop::take(&mut (*body).closure) };
-    let result = ManuallyDrop::new(caught(closure));
+    let result = ManuallyDrop::new(caught(|| closure.run()));
     // SAFETY: this is the bottom, so the link is ours; nothing is left but the result, which `turn`
     // takes.
     unsafe { context::finish(link, (&raw const result).expose_provenance()) }
