@@ -19,15 +19,18 @@ use std::sync::Arc;
 ///
 /// The scope is left, by its value or by a panic, only when all its tasks have ended, those among them
 /// that its tasks spawned in it. If `f` panics, or the task that waits here is aborted, they are aborted
-/// as well, and still waited for.
+/// as well, and still waited for; then the caller unwinds.
 ///
 /// Called by a thread that runs no tasks, of a runtime that it has [entered](Handle::enter), the
 /// thread is blocked until they have ended. While the caller unwinds, a task of the scope is run where
 /// it is spawned, before [`Scope::go`] returns.
 ///
 /// # Panics
-/// If a task of the scope whose handle was not joined panicked, or could not begin for want of a stack;
-/// if `f` panics, with its payload; and where futures are polled, which must not wait.
+/// - If a task of the scope whose handle was not joined panicked, or could not begin for want of a stack.
+/// - If one was dropped before it began, since the runtime is shutting down, and its handle was neither
+///   joined nor used to abort it: what comes after the scope may rely on what it was to do.
+/// - If `f` panics, with its payload.
+/// - Where futures are polled, which must not wait.
 ///
 /// # Examples
 /// ```
@@ -63,6 +66,9 @@ where
             engine::Loss::NoStack(error) => {
                 panic!("a task of the scope could not begin: {error}")
             }
+            engine::Loss::Dropped => panic!(
+                "a task of the scope was dropped before it began: the runtime is shutting down"
+            ),
         },
         Err(engine::NotHere) => panic!(
             "cannot wait for a `stackful::scope` here: this thread is polling a future. Call it in \

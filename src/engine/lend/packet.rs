@@ -1,7 +1,7 @@
 //! What a child of a scope leaves to its handle. Both may be anywhere, and whichever comes last drops
 //! what is left.
 
-use crate::engine::primitive::{Arc, AtomicUsize, Ordering, Watched};
+use crate::engine::primitive::{Arc, AtomicBool, AtomicUsize, Ordering, Watched};
 
 const RUNNING: usize = 0;
 /// The result is there, if there is one, and the handle's.
@@ -12,6 +12,8 @@ const DETACHED: usize = 2;
 #[derive(Debug)]
 struct Packet<T> {
     state: AtomicUsize,
+    /// The handle asked the child to end.
+    aborted: AtomicBool,
     result: Watched<Option<T>>,
 }
 
@@ -32,12 +34,19 @@ pub(crate) struct Taker<T>(Arc<Packet<T>>);
 pub(crate) fn packet<T>() -> (Giver<T>, Taker<T>) {
     let packet = Arc::new(Packet {
         state: AtomicUsize::new(RUNNING),
+        aborted: AtomicBool::new(false),
         result: Watched::new(None),
     });
     (Giver(packet.clone()), Taker(packet))
 }
 
 impl<T> Giver<T> {
+    /// Whether the handle has asked the child to end.
+    pub(crate) fn was_aborted(&self) -> bool {
+        // Ordering: Relaxed, a child that ends because it was asked to has seen more than this.
+        self.0.aborted.load(Ordering::Relaxed)
+    }
+
     /// Leaves `result`, or says that there is none. It comes back if the handle is gone.
     ///
     /// After this the child has no part in the packet: a result that it has left is dropped by the
@@ -60,6 +69,18 @@ impl<T> Giver<T> {
 }
 
 impl<T> Taker<T> {
+    /// Notes that the child is asked to end, before it is.
+    pub(crate) fn note_abort(&self) {
+        // Ordering: Relaxed, see where it is read.
+        self.0.aborted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that was noted.
+    pub(crate) fn was_aborted(&self) -> bool {
+        // Ordering: Relaxed, by the thread that noted it, or one that the handle was sent to.
+        self.0.aborted.load(Ordering::Relaxed)
+    }
+
     /// Whether the child may be running still.
     pub(crate) fn is_running(&self) -> bool {
         // Ordering: Relaxed, nothing is concluded about the result.

@@ -4,7 +4,7 @@ use super::Lender;
 use super::packet::{Giver, Taker, packet};
 use super::running::Running;
 use crate::engine::primitive::{Arc, Mutex, lock};
-use crate::engine::scheduler::stackful::{Here, Options, here};
+use crate::engine::scheduler::stackful::{Here, Options, here, unwind};
 use crate::engine::scheduler::{Shared, Spawn};
 use crate::engine::task::coroutine::{Unwind, Work};
 use crate::engine::task::{AbortRef, Fault, Id, RawJoin};
@@ -39,8 +39,10 @@ enum Failure {
     Panic(Payload),
     /// There was no stack for it, and why.
     NoStack(String),
-    /// It was aborted, or dropped before it began.
+    /// It was aborted.
     Cancelled,
+    /// It was dropped before it began, and nobody had asked for that.
+    Dropped,
 }
 
 impl Failure {
@@ -61,6 +63,8 @@ pub(crate) enum Loss {
     Panicked,
     /// There was no stack for it, and why.
     NoStack(String),
+    /// It was dropped before it began, though nobody had asked for that.
+    Dropped,
 }
 
 /// Why there is no scope here.
@@ -96,8 +100,18 @@ pub(crate) fn scope<T>(f: impl FnOnce(&Arc<Scope>) -> T) -> Result<Left<T>, NotH
     if result.is_err() {
         scope.abort();
     }
-    lender.hold_until(|| scope.running.is_none(), || scope.abort());
+    let mut aborted = false;
+    let told = || {
+        aborted = true;
+        scope.abort();
+    };
+    lender.hold_until(|| scope.running.is_none(), told);
     let output = result.unwrap_or_else(|payload| resume_unwind(payload));
+    if aborted {
+        // Its children may not have done what comes after the scope relies on.
+        drop_quietly(output);
+        unwind();
+    }
     if let Some(loss) = lock(&scope.children).loss.take() {
         drop_quietly(output);
         return Ok(Left::Lost(loss));
@@ -230,7 +244,11 @@ impl<F, T> Drop for Child<F, T> {
         if self.fresh {
             let (f, giver) = self.begin();
             drop_quietly(f);
-            let result = Err(Failure::Cancelled);
+            let asked = giver.was_aborted() || lock(&self.scope.children).aborted;
+            let result = Err(match asked {
+                true => Failure::Cancelled,
+                false => Failure::Dropped,
+            });
             self.scope.drop_unclaimed(giver.finish(Some(result)));
         }
         {
@@ -253,6 +271,7 @@ impl Scope {
                 Loss::Panicked
             }
             Some(Err(Failure::NoStack(error))) => Loss::NoStack(error),
+            Some(Err(Failure::Dropped)) => Loss::Dropped,
             Some(Err(Failure::Cancelled)) | None => return,
             Some(Ok(output)) => return drop_quietly(output),
         };
@@ -288,6 +307,7 @@ impl<T> Join<T> {
     /// Asks it to end.
     pub(crate) fn abort(&self) {
         if let Some(raw) = &self.raw {
+            self.taker.note_abort();
             raw.abort();
         }
     }
@@ -299,14 +319,18 @@ impl<T> Join<T> {
             Ok(output) => Ok(output),
             Err(Failure::Panic(payload)) => Err(Fault::panic(payload)),
             Err(Failure::NoStack(error)) => Err(Fault::panic(Box::new(error))),
-            Err(Failure::Cancelled) => Err(Fault::cancelled()),
+            Err(Failure::Cancelled | Failure::Dropped) => Err(Fault::cancelled()),
         }
     }
 }
 
 impl<T> Drop for Join<T> {
     fn drop(&mut self) {
-        self.scope.drop_unclaimed(self.taker.leave());
+        let left = self.taker.leave();
+        // It may have been dropped before it was asked to end: that is as well.
+        if !(self.taker.was_aborted() && matches!(left, Some(Err(Failure::Dropped)))) {
+            self.scope.drop_unclaimed(left);
+        }
     }
 }
 

@@ -484,7 +484,7 @@ impl Stacked {
 
 /// Unwinds the stack of a G that was aborted. Nothing is printed.
 #[cold]
-fn unwind() -> ! {
+pub(crate) fn unwind() -> ! {
     std::panic::resume_unwind(Box::new(Unwind))
 }
 
