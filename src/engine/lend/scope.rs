@@ -312,10 +312,14 @@ impl<T> Join<T> {
         }
     }
 
-    /// The result of a child that is finished.
+    /// The result of a child that is finished, or whose G has ended.
     pub(crate) fn take(&mut self) -> Result<T, Fault> {
+        if !self.is_finished() {
+            // It was aborted where nothing can unwind. The scope goes on waiting for it.
+            return Err(Fault::cancelled());
+        }
         let result = self.taker.take();
-        match result.expect("a result is there when the child is done, once") {
+        match result.expect("a result is taken once") {
             Ok(output) => Ok(output),
             Err(Failure::Panic(payload)) => Err(Fault::panic(payload)),
             Err(Failure::NoStack(error)) => Err(Fault::panic(Box::new(error))),

@@ -291,7 +291,11 @@ impl Host for Hosted {
             unsafe { (*machine).bound.strike(head.node()) };
         }
         let Some(stack) = head.take_stack() else {
-            return shared.stacks.unpromise(1);
+            // If it was leaked the promise stays taken, as the place of the stack does.
+            if !head.has_begun() {
+                shared.stacks.unpromise(1);
+            }
+            return;
         };
         let promised = stack.is_promised();
         match shared.held_p() {

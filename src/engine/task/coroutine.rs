@@ -13,6 +13,10 @@
 //! on its stack. While they do, and if the closure catches the panic and waits again, it is told
 //! so again each time. Only in a wait that must not be cut short, for others who borrow from the
 //! stack, it goes on waiting.
+//!
+//! Compiled with `panic = "abort"`, nothing can unwind: such a G has no turn any more. It ends as it
+//! is, and its stack is leaked. Nothing may follow from its end but that it does not run: others may
+//! borrow from its stack, and through that what it borrows itself.
 
 use super::body::end;
 use super::cell::{Cell as GCell, Vtable, header};
@@ -141,7 +145,8 @@ impl Head {
         }
     }
 
-    fn has_begun(&self) -> bool {
+    /// Whether it has had a turn on its stack.
+    pub(crate) fn has_begun(&self) -> bool {
         !self.top.get().is_null()
     }
 
@@ -299,6 +304,10 @@ unsafe fn run<F: Work<Output = T>, T, S: Host>(gp: RawG) {
     let head = unsafe { &(*GCell::<Coroutine<F>, S>::future(gp)).head };
     let aborts = g.state().begin() == Begun::Abort;
     if head.has_begun() {
+        if aborts && cfg!(panic = "abort") {
+            // SAFETY: as below.
+            return unsafe { abandon::<T, S>(gp, head) };
+        }
         let order = if aborts { UNWIND } else { GO_ON };
         // SAFETY: it has begun; the rest is as our caller promised.
         return unsafe { turn::<T, S>(gp, head, aborts, order) };
@@ -411,6 +420,25 @@ unsafe fn turn<T, S: Host>(gp: RawG, head: &Head, aborts: bool, value: usize) {
     g.set_status(Status::Runnable);
     // SAFETY: it is still ours, and its home is an `S`, valid as it has not ended.
     unsafe { S::again(g.home().cast(), gp, head) }
+}
+
+/// Ends a G that has begun where nothing can unwind: its stack is left as it is, for ever.
+///
+/// # Safety
+/// As for `run`; it has begun, and `head` is its head.
+#[cold]
+unsafe fn abandon<T, S: Host>(gp: RawG, head: &Head) {
+    // SAFETY: as our caller promised.
+    let g = unsafe { header(gp) };
+    // Leaked, as it is not given back, with all that is on it: others may borrow from it.
+    let stack = head.take_stack().expect("it has begun");
+    // A report of an overflow must not look for the G, which may be freed.
+    stack.set_owner(ptr::null());
+    // SAFETY: we own the G, whose closure is as good as gone: nobody will touch it.
+    unsafe {
+        depart::<S>(g, head);
+        end::<T>(gp, Err(Fault::cancelled()));
+    }
 }
 
 /// Does what is due when a G is dead, all but its result.
