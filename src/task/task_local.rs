@@ -153,9 +153,9 @@ impl<T: 'static> LocalKey<T> {
 
     /// Runs a closure with the key set to `value`, and drops the value afterwards.
     ///
-    /// In a stackful task `f` must not [`wait`](crate::wait()): the value is on the thread meanwhile, and
-    /// the tasks that run there see it. [`scope`](Self::scope) around an async block does not have
-    /// this problem, as long as what is inside awaits.
+    /// In a stackful task `f` may [`wait`](crate::wait()): the value leaves the thread with the task, and
+    /// comes back with it. A task that is [migratable](crate::stackful::Builder::migratable) blocks its
+    /// thread there instead.
     ///
     /// # Panics
     ///
