@@ -111,7 +111,7 @@ impl World {
         let gp = self.gs.make(n);
         self.nodes[n].set_gp(gp);
         // SAFETY: we made the G, and its node lives as long as the model.
-        match unsafe { self.bound.push_remote(NonNull::from(&self.nodes[n])) } {
+        match unsafe { self.bound.push_remote(NonNull::from(&self.nodes[n]), false) } {
             Pushed::Seen => self.paths.seen.note(),
             Pushed::Asleep => self.rouse(),
         }
@@ -242,7 +242,7 @@ fn a_g_comes_back_to_the_list_while_others_put() {
                     world.gs.make_again(again);
                     let node = NonNull::from(&world.nodes[again]);
                     // SAFETY: we have just taken the G.
-                    let _awake = unsafe { world.bound.push_remote(node) };
+                    let _awake = unsafe { world.bound.push_remote(node, false) };
                 }
             },
         ],
