@@ -121,6 +121,10 @@ compile_error!("runnext supports 64-bit targets only");
 #[allow(unsafe_code)] // The engine is where unsafe code lives; see its map.
 mod engine;
 
+#[cfg(all(feature = "fs", not(loom)))]
+pub mod fs;
+#[cfg(not(loom))]
+pub mod io;
 #[cfg(not(loom))]
 pub mod runtime;
 #[cfg(not(loom))]

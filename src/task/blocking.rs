@@ -35,6 +35,37 @@ where
     JoinHandle::of_blocking(Handle::current().shared().spawn_blocking(f, spawn))
 }
 
+/// As [`spawn_blocking`], for operations of the crate that can fail: that no thread can be had is an
+/// error.
+#[cfg(any(feature = "fs", feature = "io-std"))]
+#[track_caller]
+pub(crate) fn try_spawn_blocking<F, R>(f: F) -> io::Result<JoinHandle<R>>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    let spawn = Spawn::at(Location::caller());
+    let handle = Handle::current();
+    Ok(JoinHandle::new(handle.shared().spawn_blocking(f, spawn)?))
+}
+
+/// As [`spawn_blocking`], for a closure that the end of the runtime does not cancel: for what the
+/// caller reports as done.
+///
+/// # Errors
+/// If the runtime is shutting down.
+#[cfg(any(feature = "fs", feature = "io-std"))]
+#[track_caller]
+pub(crate) fn spawn_owed<F, R>(f: F) -> io::Result<JoinHandle<R>>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    let spawn = Spawn::at(Location::caller());
+    let handle = Handle::current();
+    Ok(JoinHandle::new(handle.shared().spawn_owed(f, spawn)?))
+}
+
 impl<T> JoinHandle<T> {
     /// The handle of a blocking closure.
     #[track_caller]

@@ -35,6 +35,8 @@ pub(crate) mod task_local;
 mod yield_now;
 
 pub use blocking::{block_in_place, spawn_blocking};
+#[cfg(any(feature = "fs", feature = "io-std"))]
+pub(crate) use blocking::{spawn_owed, try_spawn_blocking};
 pub use builder::Builder;
 pub use coop::{Unconstrained, consume_budget, unconstrained};
 pub use error::JoinError;

@@ -6,6 +6,11 @@
 //! sends the next searcher before it runs its own. So each closure gets a thread, even if all
 //! others block for ever, and yet a burst of short ones wakes only as many threads as come up
 //! while it lasts: submitters meet neither a lock nor, mostly, a system call.
+//!
+//! What a shutdown finds in the queue is cancelled, unless it is *owed*: somebody was told that it
+//! is as good as done, as with a write that was taken over. Such closures are run by the threads of
+//! the pool before these end. Where there is no such thread, and none to be had, whoever notices
+//! runs them.
 
 use super::Shared;
 use super::schedule::Spawn;
@@ -21,10 +26,23 @@ const SEARCHING: u64 = 1;
 const RUNNING: u64 = 1 << 32;
 
 /// Right to run one blocking closure.
-struct Job(RawG);
+struct Job {
+    gp: RawG,
+    /// Whether a shutdown runs it rather than cancel it.
+    owed: bool,
+}
 
 // SAFETY: `spawn_blocking` takes closures that are Send.
 unsafe impl Send for Job {}
+
+/// What happens to closures that are owed, when the others are cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owed {
+    /// They are run here; they may block.
+    Run,
+    /// The threads of the pool run them, if there are any.
+    Left,
+}
 
 /// The closures that wait, and the threads that see to them.
 #[derive(Debug, Default)]
@@ -48,10 +66,10 @@ impl Pool {
         (self.counts.load(Ordering::Relaxed) >> 32) as usize
     }
 
-    fn pop(&self) -> Option<RawG> {
+    fn pop(&self) -> Option<Job> {
         loop {
             match self.queue.steal() {
-                Steal::Success(Job(gp)) => return Some(gp),
+                Steal::Success(job) => return Some(job),
                 Steal::Empty => return None,
                 Steal::Retry => {}
             }
@@ -108,6 +126,36 @@ impl Shared {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
+        let (gp, join) = self.blocking_g(f, spawn);
+        self.submit(Job { gp, owed: false })?;
+        Ok(join)
+    }
+
+    /// As `spawn_blocking`, for a closure that must be run even if the runtime ends before its turn
+    /// comes. Where no thread can be had it has been run when this returns.
+    ///
+    /// # Errors
+    /// If the shutdown has begun. The closure is dropped.
+    #[cfg(any(feature = "fs", feature = "io-std"))]
+    pub(crate) fn spawn_owed<F, R>(&self, f: F, spawn: Spawn) -> io::Result<RawJoin<R>>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        if self.stopping() {
+            return Err(io::Error::other("the runtime has been shut down"));
+        }
+        let (gp, join) = self.blocking_g(f, spawn);
+        // The error is that there is no thread, and then the closure was run here.
+        let _started = self.submit(Job { gp, owed: true });
+        Ok(join)
+    }
+
+    fn blocking_g<F, R>(&self, f: F, spawn: Spawn) -> (RawG, RawJoin<R>)
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
         let birth = spawn.birth(self.held_p().map_or_else(Id::next, |pp| {
             // SAFETY: we hold it.
             unsafe { pp.own() }.ids.next()
@@ -119,22 +167,20 @@ impl Shared {
         });
         // SAFETY: the home of closures is only used while they are alive, and the shutdown runs or
         // cancels them all; the closure is Send and 'static.
-        let (gp, join) = unsafe { create(body, birth, std::ptr::from_ref(&self.blocking)) };
-        self.submit(gp)?;
-        Ok(join)
+        unsafe { create(body, birth, std::ptr::from_ref(&self.blocking)) }
     }
 
-    fn submit(&self, gp: RawG) -> io::Result<()> {
+    fn submit(&self, job: Job) -> io::Result<()> {
         // As soon as the closure is in the queue it may be run, and with it the runtime may end.
         let _alive = match self.held_p() {
             Some(_) => None,
             None => self.me.upgrade(),
         };
-        self.blocking.queue.push(Job(gp));
+        self.blocking.queue.push(job);
         // Ordering: SeqCst, partner of the fence in `stop_searching`.
         fence(Ordering::SeqCst);
         if self.stopping() {
-            self.cancel_blocking();
+            self.cancel_blocking(Owed::Left);
             return Ok(());
         }
         self.send_searcher()
@@ -158,7 +204,7 @@ impl Shared {
             // Those that run will come to it.
             return Ok(());
         }
-        self.cancel_blocking();
+        self.cancel_blocking(Owed::Run);
         Err(error)
     }
 
@@ -168,7 +214,7 @@ impl Shared {
             let Some(first) = self.search_blocking(m) else {
                 self.blocking.stop_searching(SEARCHING + RUNNING);
                 if self.stopping() {
-                    self.cancel_blocking();
+                    self.cancel_blocking(Owed::Run);
                 } else if !self.blocking.queue.is_empty()
                     && self.blocking.claim(self.config.max_blocking_threads)
                 {
@@ -184,15 +230,15 @@ impl Shared {
             }
             run(first);
             while !self.stopping()
-                && let Some(gp) = self.blocking.pop()
+                && let Some(job) = self.blocking.pop()
             {
-                run(gp);
+                run(job);
             }
             self.blocking.counts.fetch_add(SEARCHING, Ordering::AcqRel);
         }
     }
 
-    fn search_blocking(&self, m: &Machine) -> Option<RawG> {
+    fn search_blocking(&self, m: &Machine) -> Option<Job> {
         let found = m.patience.spin(|| {
             if self.stopping() {
                 return Some(None);
@@ -202,13 +248,30 @@ impl Shared {
         found.flatten()
     }
 
-    /// Cancels the closures that have not begun.
-    pub(super) fn cancel_blocking(&self) {
-        while let Some(gp) = self.blocking.pop() {
-            // SAFETY: we took the right to run it out of the queue.
-            let gp = unsafe { Gp::from_raw(gp) };
-            gp.metadata().ask_abort();
-            gp.run();
+    /// Cancels the closures that have not begun, and runs or leaves those that are owed.
+    pub(super) fn cancel_blocking(&self, mut owed: Owed) {
+        loop {
+            let mut left = Vec::new();
+            while let Some(job) = self.blocking.pop() {
+                match (job.owed, owed) {
+                    (false, _) => cancel(job),
+                    (true, Owed::Run) => run(job),
+                    (true, Owed::Left) => left.push(job),
+                }
+            }
+            if left.is_empty() {
+                return;
+            }
+            for job in left {
+                self.blocking.queue.push(job);
+            }
+            // Ordering: SeqCst, partner of the fence in `stop_searching`: a thread that we see in
+            // the count has yet to look at the queue for the last time.
+            fence(Ordering::SeqCst);
+            if self.blocking.running() > 0 {
+                return;
+            }
+            owed = Owed::Run;
         }
     }
 
@@ -230,9 +293,16 @@ impl Shared {
     }
 }
 
-fn run(gp: RawG) {
+fn run(job: Job) {
     // SAFETY: our callers took the right to run it out of the queue.
-    unsafe { Gp::from_raw(gp) }.run();
+    unsafe { Gp::from_raw(job.gp) }.run();
+}
+
+fn cancel(job: Job) {
+    // SAFETY: our caller took the right to run it out of the queue.
+    let gp = unsafe { Gp::from_raw(job.gp) };
+    gp.metadata().ask_abort();
+    gp.run();
 }
 
 /// Runs `f`, which may block, on this thread; if the thread holds a P, another M gets it.

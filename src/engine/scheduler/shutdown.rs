@@ -18,6 +18,7 @@
 //! Only after this may the runtime be freed, which is why Gs need no reference to it.
 
 use super::Shared;
+use super::blocking::Owed;
 use crate::engine::current::{self, Context, Entered, Role};
 use crate::engine::machine::Machine;
 use crate::engine::primitive::{
@@ -139,7 +140,7 @@ impl Shared {
         fence(Ordering::SeqCst);
         self.threads.close();
         self.stop.wake_hosts();
-        self.cancel_blocking();
+        self.cancel_blocking(Owed::Left);
         self.surrender_idle();
     }
 
