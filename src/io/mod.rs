@@ -56,11 +56,9 @@ pub use tokio::io::{
     simplex, sink, split,
 };
 
-use crate::task::JoinError;
-
 /// The error of an operation whose closure has no output.
 #[cfg(any(feature = "fs", feature = "io-std"))]
-pub(crate) fn lost(error: JoinError) -> Error {
+pub(crate) fn lost(error: crate::task::JoinError) -> Error {
     if error.is_cancelled() {
         Error::other("the runtime was shut down before the operation began")
     } else {
