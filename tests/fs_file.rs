@@ -418,6 +418,19 @@ mod buffered {
     }
 
     #[test]
+    fn completing_a_seek_that_is_complete_says_where_it_went() {
+        use runnext::io::AsyncSeek;
+        use std::pin::Pin;
+        let dir = Scratch::new();
+        current_thread().block_on(async {
+            let mut file = read_and_write(&dir.join("a"));
+            file.seek(SeekFrom::Start(3)).await.unwrap();
+            let complete = std::future::poll_fn(|cx| Pin::new(&mut file).poll_complete(cx));
+            assert_eq!(complete.await.unwrap(), 3);
+        });
+    }
+
+    #[test]
     fn it_goes_back_to_std_when_nothing_is_under_way() {
         for rt in narrow() {
             let dir = Scratch::new();

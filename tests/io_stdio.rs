@@ -83,6 +83,24 @@ fn what_was_written_comes_out_without_a_flush() {
 }
 
 #[test]
+fn a_flush_brings_out_a_part_of_a_line() {
+    if is_child() {
+        return current_thread().block_on(async {
+            let mut out = runnext::io::stdout();
+            out.write_all(b"<prompt>").await.unwrap();
+            out.flush().await.unwrap();
+            // Nothing that is still in a buffer comes out now.
+            std::process::abort();
+        });
+    }
+    let output = child("a_flush_brings_out_a_part_of_a_line")
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    assert!(has(&output.stdout, b"<prompt>"));
+}
+
+#[test]
 fn a_read_that_was_dropped_brings_its_bytes_to_the_next() {
     if is_child() {
         return current_thread().block_on(async {
