@@ -84,6 +84,8 @@
 //! | [`task`] | spawning, joining, aborting; blocking code; tasks that stay on one thread |
 //! | [`stackful`] | closures with stacks of their own: [`go`], [`wait`], scopes |
 //! | [`guide`] | when to use which kind of task, and what to mind |
+//! | [`fs`] | files and directories |
+//! | [`io`] | tokio's I/O traits and utilities; the standard streams |
 //! | [`sync`] | channels, locks, semaphores, notifications |
 //! | [`select!`], [`join!`], [`try_join!`], [`pin!`] | several futures in one task |
 //! | [`task_local!`] | values that belong to a task |
@@ -92,15 +94,20 @@
 //! Names, signatures and meaning are those of tokio 1 wherever tokio has the thing, so that a
 //! program that needs no more than this moves over by changing its imports. What behaves
 //! differently is listed in the README; above all, a task that blocks the thread which is in
-//! `block_on` holds up the future there. I/O and timers are not part of this version.
+//! `block_on` holds up the future there. Sockets and timers are not part of this version.
 //!
 //! # Features
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
+//! | `fs` | yes | [`fs`] |
+//! | `io-std` | yes | [`io::stdin`], [`io::stdout`], [`io::stderr`] |
 //! | `macros` | yes | the attributes and `select!`, `join!`, `try_join!`, `pin!` |
 //! | `stackful` | yes | [`stackful`], [`go`], [`wait`], on Linux on x86-64 and aarch64; nothing elsewhere |
 //! | `sync` | yes | [`sync`]: tokio's primitives, which need no runtime, re-exported |
+//! | `tokio-io` | yes | tokio's I/O traits, for files and streams, and its utilities in [`io`] |
+//!
+//! Files and streams implement the traits of `futures::io` in any case.
 //!
 //! With `default-features = false` there is the bare executor: [`runtime`] and [`task`].
 //!

@@ -27,8 +27,8 @@
 //!
 //! The operating system has no way to wait for a file, so each operation here is a blocking one that a
 //! thread of the pool executes, as with [`spawn_blocking`]. One costs a few microseconds more than
-//! it does in [`std::fs`]: the functions that do a whole thing in one go, [`read`], [`write`] or
-//! [`copy`], are faster than a [`File`] in many small steps, and a `BufReader` or `BufWriter` around
+//! it does in [`std::fs`]: the functions that do a whole thing in one go, [`read`],
+//! [`write()`] or [`copy`], are faster than a [`File`] in many small steps, and a `BufReader` or `BufWriter` around
 //! the file makes few of many. Several operations at once are best put into a `spawn_blocking` of your
 //! own, with `std::fs`.
 //!
