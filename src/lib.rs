@@ -86,6 +86,7 @@
 //! | [`guide`] | when to use which kind of task, and what to mind |
 //! | [`fs`] | files and directories |
 //! | [`io`] | tokio's I/O traits and utilities; the standard streams |
+//! | `hyper` | what the HTTP crate hyper asks of a runtime |
 //! | [`sync`] | channels, locks, semaphores, notifications |
 //! | [`select!`], [`join!`], [`try_join!`], [`pin!`] | several futures in one task |
 //! | [`task_local!`] | values that belong to a task |
@@ -101,6 +102,7 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `fs` | yes | [`fs`] |
+//! | `hyper` | no | the module `hyper`, for the HTTP crate of that name |
 //! | `io-std` | yes | [`io::stdin`], [`io::stdout`], [`io::stderr`] |
 //! | `macros` | yes | the attributes and `select!`, `join!`, `try_join!`, `pin!` |
 //! | `stackful` | yes | [`stackful`], [`go`], [`wait`], on Linux on x86-64 and aarch64; nothing elsewhere |
@@ -130,6 +132,8 @@ mod engine;
 
 #[cfg(all(feature = "fs", not(loom)))]
 pub mod fs;
+#[cfg(all(feature = "hyper", not(loom)))]
+pub mod hyper;
 #[cfg(not(loom))]
 pub mod io;
 #[cfg(not(loom))]
