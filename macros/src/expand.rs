@@ -32,8 +32,8 @@
 //!   nested `async fn`** could not name `Self`, generics or `self`.
 //! - **Tokens of ours have the span of the attribute and the hygiene of `macro_rules!`**: the user's
 //!   tokens do not see `runtime` and `body`, and rustc's and clippy's lints know the code as a
-//!   macro's. Excepted are the two tokens that the compiler shows in errors about the body, `async`
-//!   and `output`: they lie where the user would look for what they say.
+//!   macro's. Excepted are the tokens that the compiler shows in errors about the body, `async`, `output`
+//!   and `go`: they lie where the user would look for what they say.
 //! - **The runtime is made first**, so that a `worker_threads` expression sees the parameters before
 //!   the body takes them, and is dropped last, after the body's future.
 
@@ -260,10 +260,12 @@ impl Function {
         let mut body = TokenStream::new();
         self.brace
             .surround(&mut body, |tokens| self.body.to_tokens(tokens));
+        // "Cannot be sent between threads safely", says the compiler of an output, and shows this token.
+        let go = Ident::new("go", output_span(&self.sig));
         self.body = quote_spanned! {span=>
             let runtime = #runtime;
             let body = move || #output #body;
-            let task = runtime.handle().go(body);
+            let task = runtime.handle().#go(body);
             match runtime.block_on(task) {
                 ::core::result::Result::Ok(output) => output,
                 // The panic was reported where it happened.

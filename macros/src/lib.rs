@@ -82,10 +82,12 @@ use proc_macro::TokenStream;
 ///   when the function is called and can name its parameters. 0 is an error, at compile time if it
 ///   is written as a literal.
 /// - `stackful`, without a value, on a plain `fn`: the body is blocking-style code, and runs as a
-///   stackful task that waits with `runnext::wait`, on a stack of 128 KiB. Parameters and output are
+///   stackful task that waits with `runnext::wait`, on a stack of 128 KiB; for a larger one, write the
+///   function out, as below, with `runtime::Builder::stack_size`. Parameters and output are
 ///   then `Send` and `'static`, since the task runs on a thread of the runtime, also where `flavor` is
-///   `current_thread`. A panic of the body is one of the function. It needs the feature `stackful`,
-///   and a system that has stackful tasks: Linux on x86-64 or aarch64.
+///   `current_thread`: an error is a `Box<dyn Error + Send + Sync>`. A panic of the body is one of the
+///   function. It needs the feature `stackful`, and a system that has stackful tasks: Linux on x86-64
+///   or aarch64.
 /// - `crate = "path"`: the path by which the runtime crate is reached, `"::runnext"` unless given.
 ///   It is for programs that rename the dependency and for crates that re-export it.
 ///
