@@ -8,32 +8,34 @@
 //! ```text
 //! $ cargo run --release --example wordcount -- examples
 //! examples
-//!            4  text files, 0 binary, 0 unreadable
-//!        21149  bytes
-//!          650  lines
-//!         2559  words, 497 different
-//!          0.9  ms
+//!            7  text files, 0 binary, 0 unreadable
+//!        36367  bytes
+//!         1106  lines
+//!         4407  words, 639 different
+//!          2.6  ms
 //!
 //! most frequent
-//!           74  the
-//!           73  let
-//!           53  a
-//!           39  bank
-//!           39  total
-//!           35  mut
-//!           33  is
-//!           29  fn
-//!           29  path
-//!           29  text
+//!          150  let
+//!          118  the
+//!           76  a
+//!           63  is
+//!           57  mut
+//!           54  path
+//!           52  total
+//!           50  fn
+//!           50  of
+//!           43  gs
 //!
 //! runtime
-//!            4  Gs spawned
+//!            7  Gs spawned
 //!            0  Gs alive
 //!            0  in the global queue
-//!            2  blocking threads
-//!            4  polls on worker 0, 0 steals, 1 parks
-//!            3  polls on worker 1, 2 steals, 0 parks
+//!            3  blocking threads
+//!            7  polls on worker 0, 0 steals, 1 parks
+//!            7  polls on worker 1, 0 steals, 1 parks
 //! ```
+//!
+//! The numbers change with the examples, and the last ones from run to run.
 //!
 //! Without a PATH it counts this repository. Below PATH it leaves out `.git` and `target`, and
 //! does not follow symbolic links. A file with a NUL byte in its first 8 KiB is binary. A word is
