@@ -156,6 +156,9 @@ pub use stackful::{go, wait};
 /// They take no part in the budget of [`task::coop`]: a loop over a channel that is never empty
 /// does not yield by itself. And their `blocking_*` methods do not notice that they are called in a
 /// task: where their documentation promises a panic, they block the thread.
+///
+/// What follows, and the pages of the items, are tokio's own words: where an example says `tokio`, read
+/// `runnext`. Links to what runnext has no counterpart of lead nowhere.
 #[cfg(all(feature = "sync", not(loom)))]
 #[doc(inline)]
 pub use tokio::sync;
