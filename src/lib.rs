@@ -88,6 +88,7 @@
 //! | [`io`] | tokio's I/O traits and utilities; the standard streams |
 //! | `hyper` | what the HTTP crate hyper asks of a runtime |
 //! | [`sync`] | channels, locks, semaphores, notifications |
+//! | [`time`] | sleeping, timeouts, intervals |
 //! | [`select!`], [`join!`], [`try_join!`], [`pin!`] | several futures in one task |
 //! | [`task_local!`] | values that belong to a task |
 //! | [`main`](macro@main), [`test`](macro@test) | attributes that run an `async fn` on a runtime |
@@ -95,7 +96,7 @@
 //! Names, signatures and meaning are those of tokio 1 wherever tokio has the thing, so that a
 //! program that needs no more than this moves over by changing its imports. What behaves
 //! differently is listed in the README; above all, a task that blocks the thread which is in
-//! `block_on` holds up the future there. Sockets and timers are not part of this version.
+//! `block_on` holds up the future there. Sockets are not part of this version.
 //!
 //! # Features
 //!
@@ -107,6 +108,8 @@
 //! | `macros` | yes | the attributes and `select!`, `join!`, `try_join!`, `pin!` |
 //! | `stackful` | yes | [`stackful`], [`go`], [`wait`], on Linux on x86-64 and aarch64; nothing elsewhere |
 //! | `sync` | yes | [`sync`]: tokio's primitives, which need no runtime, re-exported |
+//! | `time` | yes | [`time`] |
+//! | `test-util` | no | for tests: stopping the clock, `time::pause` and others |
 //! | `tokio-io` | yes | tokio's I/O traits, for files and streams, and its utilities in [`io`] |
 //!
 //! Files and streams implement the traits of `futures::io` in any case.
@@ -140,6 +143,9 @@ pub mod io;
 pub mod runtime;
 #[cfg(not(loom))]
 pub mod task;
+
+#[cfg(all(feature = "time", not(loom)))]
+pub mod time;
 
 #[cfg(not(loom))]
 pub use task::spawn;

@@ -23,13 +23,14 @@
 //! 5. `stack`
 //! 6. `task`
 //! 7. `queue`
-//! 8. `processor`
-//! 9. `idle`
-//! 10. `bound`
-//! 11. `machine`
-//! 12. `local`
-//! 13. `scheduler`
-//! 14. `lend`
+//! 8. `timer`
+//! 9. `processor`
+//! 10. `idle`
+//! 11. `bound`
+//! 12. `machine`
+//! 13. `local`
+//! 14. `scheduler`
+//! 15. `lend`
 //!
 //! Nouns are low, verbs are high: G, M, P and the queues are data with small invariants, and
 //! whatever touches two of them is in `scheduler`. Where a low layer has to call upwards it does so
@@ -90,6 +91,8 @@ pub(crate) mod stack;
 #[cfg(not(loom))]
 pub(crate) mod sys;
 pub(crate) mod task;
+#[cfg_attr(not(feature = "time"), allow(dead_code))] // Nobody sets a timer then.
+pub(crate) mod timer;
 pub(crate) mod util;
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ mod imp {
     pub(crate) use loom::sync::atomic::{
         AtomicBool, AtomicPtr, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
     };
-    pub(crate) use loom::sync::{Arc, Mutex};
+    pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
     pub(crate) use loom::thread;
 }
 
@@ -66,7 +66,6 @@ impl<T> Watched<T> {
 ///
 /// No critical section of the engine runs user code, so a poisoned lock can only mean that the
 /// process is already dying of a bug of ours; the data is whole either way.
-#[cfg(not(loom))]
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex
         .lock()

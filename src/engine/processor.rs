@@ -38,6 +38,8 @@ pub(crate) struct Own {
     pub(crate) ids: IdBatch,
     /// Turns since the global queue was looked at first.
     pub(crate) tick: Cell<u32>,
+    /// Turns since timers were looked at.
+    pub(crate) events: Cell<u32>,
     /// Turns in this round.
     pub(crate) turns: Cell<u32>,
     /// How many Gs came from runnext in this round.
@@ -86,6 +88,7 @@ impl Processor {
             own: CachePadded::new(Own {
                 ids: IdBatch::default(),
                 tick: Cell::new(0),
+                events: Cell::new(0),
                 turns: Cell::new(0),
                 inherited: Cell::new(0),
                 untracked: Cell::new(0),

@@ -52,6 +52,8 @@ pub struct Builder {
     unpark: Option<Arc<dyn Fn() + Send + Sync>>,
     global_queue_interval: u32,
     event_interval: u32,
+    #[cfg(feature = "test-util")]
+    start_paused: bool,
     seed: Option<u64>,
 }
 
@@ -83,6 +85,8 @@ impl Builder {
             unpark: None,
             global_queue_interval: 61,
             event_interval: 61,
+            #[cfg(feature = "test-util")]
+            start_paused: false,
             seed: None,
         }
     }
@@ -259,7 +263,7 @@ impl Builder {
 
     /// Every how many turns a busy worker looks for I/O events and due timers. The default is 61.
     ///
-    /// This version has neither I/O nor timers, so it has no effect yet.
+    /// Workers with nothing to run look for them at once. This version has no I/O.
     ///
     /// # Panics
     /// If `turns` is 0.
@@ -283,7 +287,8 @@ impl Builder {
         self
     }
 
-    /// Enables timers. This version has none, so it has no effect yet.
+    /// Enables timers. They are always there, and cost nothing until one is set; so this has no
+    /// effect.
     pub fn enable_time(&mut self) -> &mut Builder {
         self
     }
@@ -295,13 +300,30 @@ impl Builder {
         self
     }
 
+    /// Whether time stands still from the beginning, as after [`time::pause`](crate::time::pause).
+    ///
+    /// # Panics
+    /// [`build`](Builder::build) does, if the runtime is not a current-thread one.
+    #[cfg(feature = "test-util")]
+    pub fn start_paused(&mut self, start_paused: bool) -> &mut Builder {
+        self.start_paused = start_paused;
+        self
+    }
+
     /// Builds the runtime. No thread is started before there is work for it.
     ///
     /// # Errors
     /// If the stacks of stackful tasks would have more than 1 GiB. Building the parts to come may fail
     /// for lack of file descriptors.
+    #[track_caller]
     pub fn build(&mut self) -> io::Result<Runtime> {
         let multi = self.flavor == RuntimeFlavor::MultiThread;
+        #[cfg(feature = "test-util")]
+        assert!(
+            !(multi && self.start_paused),
+            "`start_paused` needs the current-thread runtime, and this is a multi-thread one: use \
+             `Builder::new_current_thread`"
+        );
         let procs = if multi {
             let procs = self.worker_threads.unwrap_or_else(default_procs);
             procs.min(MOST_WORKERS)
@@ -314,6 +336,9 @@ impl Builder {
             procs,
             multi,
             global_queue_interval: self.global_queue_interval,
+            event_interval: self.event_interval,
+            #[cfg(feature = "test-util")]
+            start_paused: self.start_paused,
             max_blocking_threads: self.max_blocking_threads,
             keep_alive: self.keep_alive,
             thread_stack_size: self.thread_stack_size,

@@ -221,6 +221,13 @@ impl Drop for EnterGuard<'_> {
 #[derive(Debug)]
 pub struct TryCurrentError(());
 
+impl TryCurrentError {
+    #[cfg_attr(not(feature = "time"), allow(dead_code))]
+    pub(crate) fn new() -> TryCurrentError {
+        TryCurrentError(())
+    }
+}
+
 impl std::fmt::Display for TryCurrentError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(

@@ -205,6 +205,44 @@ pub fn yield_now() {
     }
 }
 
+/// Waits until `duration` has passed.
+///
+/// On a thread that runs no tasks, and in a destructor while the task unwinds, this is
+/// [`std::thread::sleep`]. For a time limit on something else that is waited for, wait for a
+/// [`timeout`](crate::time::timeout()).
+///
+/// # Panics
+/// Where futures are polled; use [`time::sleep`](crate::time::sleep()) there. And if the task is
+/// aborted it unwinds from here.
+///
+/// # Examples
+/// ```
+/// use runnext::time::{Duration, Instant, timeout};
+/// use runnext::{stackful, wait};
+///
+/// # let runtime = runnext::runtime::Runtime::new().unwrap();
+/// # runtime.block_on(runnext::go(|| {
+/// let start = Instant::now();
+/// stackful::sleep(Duration::from_millis(10));
+/// assert!(start.elapsed() >= Duration::from_millis(10));
+///
+/// let never = std::future::pending::<()>();
+/// assert!(wait(timeout(Duration::from_millis(10), never)).is_err());
+/// # })).unwrap();
+/// ```
+#[cfg(feature = "time")]
+#[track_caller]
+pub fn sleep(duration: crate::time::Duration) {
+    match here() {
+        Here::Stackful(stacked) => stacked.wait(pin!(crate::time::sleep(duration))),
+        Here::Blocking => std::thread::sleep(duration),
+        Here::Stackless => panic!(
+            "cannot call `stackful::sleep` here: this thread is polling a future. \
+             `time::sleep(…).await` is for futures"
+        ),
+    }
+}
+
 /// Runs `f`, which may block its thread, on another thread, and waits for it.
 ///
 /// The thread is one of the pool that [`spawn_blocking`](crate::task::spawn_blocking) uses, with its

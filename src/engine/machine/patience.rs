@@ -57,9 +57,10 @@ impl Patience {
         }
     }
 
-    /// Learns from a sleep that began at `since` and has just ended.
-    pub(crate) fn slept(&self, since: Instant) {
-        let patience = if now().saturating_duration_since(since) < SHORT {
+    /// Learns from a sleep that began at `since` and has just ended. `woken`: by somebody, and not by
+    /// the clock, as was known before.
+    pub(crate) fn slept(&self, since: Instant, woken: bool) {
+        let patience = if woken && now().saturating_duration_since(since) < SHORT {
             MOST
         } else {
             let before = Duration::from_nanos(self.nanos.load(Ordering::Relaxed).into());

@@ -133,6 +133,13 @@ impl Shared {
             own.turns.set(0);
             own.inherited.set(0);
         }
+        let events = own.events.get() + 1;
+        if events >= self.config.event_interval {
+            own.events.set(0);
+            self.run_timers(pp);
+        } else {
+            own.events.set(events);
+        }
         let tick = own.tick.get() + 1;
         if tick >= self.config.global_queue_interval {
             own.tick.set(0);
@@ -184,6 +191,11 @@ impl Shared {
 
     /// Work from elsewhere, for an M whose own queues are empty.
     fn find(&self, pp: &Processor, m: &Machine, spinning: &mut bool) -> Found {
+        if self.run_timers(pp)
+            && let Some(found) = self.woken_here(pp, m)
+        {
+            return found;
+        }
         if let Some(left) = self.interrupted(m) {
             return Found::Interrupted(left);
         }
@@ -196,11 +208,14 @@ impl Shared {
         }
         if !*spinning {
             if !self.idle.start_spinning() {
-                return self.linger(m);
+                return self.linger(pp, m);
             }
             *spinning = true;
         }
         let found = m.patience.spin(|| {
+            if self.run_timers(pp) {
+                return self.woken_here(pp, m);
+            }
             self.await_bound(m).or_else(|| {
                 let stolen = self.steal(pp, m);
                 stolen
@@ -208,23 +223,45 @@ impl Shared {
                     .map(Found::G)
             })
         });
-        found.unwrap_or_else(|| match self.steal_any(pp, m) {
-            Some(gp) => Found::G(gp),
-            None => {
-                pp.stats.noops.add(1);
-                Found::Nothing
+        found.unwrap_or_else(|| {
+            if let Some(gp) = self.steal_any(pp, m) {
+                return Found::G(gp);
             }
+            let woken = self.run_all_timers(Some(pp));
+            woken
+                .then(|| self.woken_here(pp, m))
+                .flatten()
+                .unwrap_or_else(|| {
+                    pp.stats.noops.add(1);
+                    Found::Nothing
+                })
         })
+    }
+
+    /// What there is to do for an M that had nothing before it woke somebody.
+    #[cold]
+    fn woken_here(&self, pp: &Processor, m: &Machine) -> Option<Found> {
+        // SAFETY: this is the M's thread.
+        let bound = || unsafe { m.bound.next() };
+        self.next(m, pp)
+            .or_else(bound)
+            .map(Found::G)
+            .or_else(|| self.interrupted(m).map(Found::Interrupted))
     }
 
     /// Waits a moment for the Gs of `m` that others may be about to wake, without looking for other
     /// work: two stackful Gs on two Ms that take turns would each time find the other's M asleep.
-    fn linger(&self, m: &Machine) -> Found {
+    fn linger(&self, pp: &Processor, m: &Machine) -> Found {
         // SAFETY: this is the M's thread.
         if unsafe { m.bound.is_free() } {
             return Found::Nothing;
         }
-        let found = m.patience.spin(|| self.await_bound(m));
+        let found = m.patience.spin(|| {
+            if self.run_timers(pp) {
+                return self.woken_here(pp, m);
+            }
+            self.await_bound(m)
+        });
         found.unwrap_or(Found::Nothing)
     }
 

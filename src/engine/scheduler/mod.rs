@@ -55,6 +55,8 @@ mod shutdown;
 pub(crate) mod stackful;
 mod steal;
 mod threads;
+#[cfg_attr(not(feature = "time"), allow(dead_code))] // Nobody sets a timer then.
+pub(crate) mod time;
 mod track;
 mod wake;
 
@@ -87,6 +89,11 @@ pub(crate) struct Config {
     pub(crate) multi: bool,
     /// Every how many turns the global queue is looked at first.
     pub(crate) global_queue_interval: u32,
+    /// Every how many turns due timers are looked for.
+    pub(crate) event_interval: u32,
+    /// Whether the clock begins stopped.
+    #[cfg(feature = "test-util")]
+    pub(crate) start_paused: bool,
     /// The most threads that run blocking closures at once.
     pub(crate) max_blocking_threads: usize,
     /// How long a thread beyond the number of Ps waits for something to do.
@@ -112,6 +119,7 @@ pub(crate) struct Shared {
     foreign: Box<[CachePadded<Foreign>]>,
     threads: threads::Threads,
     blocking: blocking::Pool,
+    time: time::Time,
     stop: shutdown::Stop,
     #[cfg(stackful)]
     stacks: crate::engine::stack::Pool,
@@ -182,6 +190,7 @@ impl Shared {
                 .collect(),
             threads: threads::Threads::default(),
             blocking: blocking::Pool::default(),
+            time: time::Time::new(&config, me),
             stop: shutdown::Stop::new(procs),
             #[cfg(stackful)]
             stacks: crate::engine::stack::Pool::new(config.stacks.size, config.stacks.max),

@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::threads::Listed;
+use super::time::as_runner;
 use crate::engine::current::Context;
 use crate::engine::machine::{Machine, Order, call_hook};
 use crate::engine::primitive::{Arc, Ordering, fence};
@@ -42,9 +43,11 @@ impl Shared {
             None => fence(Ordering::SeqCst),
         }
         let mut hooked = false;
+        let mut surplus_since = None;
         let woken = loop {
             // P3.
-            if let Some(woken) = self.look_again(m, &mut listed) {
+            let (due, earliest) = self.look_at_timers();
+            if let Some(woken) = self.look_again(m, &mut listed, due) {
                 break woken;
             }
             if !hooked {
@@ -53,22 +56,46 @@ impl Shared {
                 // The hook may have made work.
                 continue;
             }
+            if self.advance_clock(m, earliest) {
+                continue;
+            }
             // P4.
             let since = sys::now();
-            let timed_out = if listed == Listed::Surplus {
-                !m.park_timeout(self.config.keep_alive)
+            let alarm = if self.watches(m) {
+                self.set_alarm(earliest)
             } else {
-                m.park();
-                false
+                None
             };
-            m.patience.slept(since);
+            let leaves_in = (listed == Listed::Surplus).then(|| {
+                let idle = since.saturating_duration_since(*surplus_since.get_or_insert(since));
+                self.config.keep_alive.saturating_sub(idle)
+            });
+            let timeout = match (alarm, leaves_in) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+            let timed_out = match timeout {
+                Some(timeout) => !m.park_timeout(timeout),
+                None => {
+                    m.park();
+                    false
+                }
+            };
+            if alarm.is_some() {
+                self.unset_alarm();
+            }
+            m.patience.slept(since, !timed_out);
             if let Some(order) = m.take_order() {
                 break Woken::Ordered(order);
             }
-            if timed_out && self.threads.unlist(m) {
+            if timed_out && timeout == leaves_in && self.threads.unlist(m) {
                 break Woken::Ordered(Order::Exit);
             }
         };
+        if let Woken::Ordered(Order::Exit | Order::Block | Order::Decay) = woken {
+            // Others have to watch the timers.
+            self.leave_timers();
+        }
         m.bound.wake_up();
         if hooked {
             call_hook("on_thread_unpark", self.config.hooks.unpark.as_ref());
@@ -76,8 +103,29 @@ impl Shared {
         woken
     }
 
-    /// P3: a reason not to sleep, if there is one.
-    fn look_again(&self, m: &Arc<Machine>, listed: &mut Listed) -> Option<Woken> {
+    /// Whether `m` runs Gs of its own accord, and so sees to timers: where only threads in `block_on`
+    /// run tasks, those that run blocking closures do not.
+    fn watches(&self, m: &Machine) -> bool {
+        self.config.multi || m.is_root() || m.is_host()
+    }
+
+    /// Sets a clock that is stopped forward to the next timer, if nothing else can happen.
+    fn advance_clock(&self, m: &Machine, earliest: u64) -> bool {
+        #[cfg(feature = "test-util")]
+        return self.watches(m) && self.advance_to_timer(earliest);
+        #[cfg(not(feature = "test-util"))]
+        let _ = (m, earliest);
+        #[cfg(not(feature = "test-util"))]
+        false
+    }
+
+    /// P3: a reason not to sleep, if there is one; `due`: a timer is.
+    fn look_again(&self, m: &Arc<Machine>, listed: &mut Listed, due: bool) -> Option<Woken> {
+        let watches = self.watches(m);
+        if due && watches && self.idle.counts().idle() == 0 {
+            // Those that hold the Ps may be busy for long.
+            as_runner(|| self.run_all_timers(None));
+        }
         loop {
             if *listed == Listed::Closed {
                 self.surrender_idle();
@@ -92,7 +140,8 @@ impl Shared {
             let root = m.root_is_woken();
             // SAFETY: this is the M's thread.
             let bound = unsafe { m.bound.is_ready() };
-            let work = self.stopping() || (self.work_visible() && self.idle.counts().idle() > 0);
+            let work = (due && watches) || self.work_visible();
+            let work = self.stopping() || (work && self.idle.counts().idle() > 0);
             if !root && !bound && !work {
                 return None;
             }

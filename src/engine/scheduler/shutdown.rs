@@ -283,6 +283,8 @@ impl Shared {
             }
             self.await_injection();
         }
+        // Not before: destructors may wait for them. Roots that do have to know.
+        self.close_timers();
         self.threads.tally().drained();
     }
 

@@ -141,6 +141,21 @@ impl Threads {
         lock(&self.parked).pool.pop()
     }
 
+    /// Has an M on the list look around again. `false`: there is none.
+    pub(super) fn rouse_one(&self, roots_first: bool) -> bool {
+        let parked = lock(&self.parked);
+        let stays = || parked.hosts.last().or(parked.pool.last());
+        let m = if roots_first {
+            parked.roots.last().or(parked.hosts.last())
+        } else {
+            stays().or(parked.roots.last())
+        };
+        if let Some(m) = m {
+            m.unpark();
+        }
+        m.is_some()
+    }
+
     /// Whether anybody is on the list.
     pub(super) fn any_parked(&self) -> bool {
         let parked = lock(&self.parked);
@@ -339,6 +354,7 @@ fn thread_main(shared: &Arc<Shared>, first: Order) {
             Order::Block => {
                 current::set_role(Role::Blocking);
                 shared.run_blocking(&m);
+                shared.resume_clock();
                 current::set_role(Role::Plain);
                 shared.park(&m, &context, false)
             }

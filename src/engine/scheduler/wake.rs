@@ -99,6 +99,7 @@ impl Shared {
             self.startm(pp.id(), false);
         } else {
             self.release_p(pp.id(), false);
+            self.leave_timers();
         }
         // A push may have relied on this P, or the M that was started is one while there is work
         // for more.

@@ -3,6 +3,7 @@
 use crate::engine::context::stack_pointer;
 use crate::engine::current::{self, Role};
 use crate::engine::primitive::Arc;
+use crate::engine::scheduler::Shared;
 use crate::engine::scheduler::blocking::give_way;
 use crate::engine::sys::Parker;
 use crate::engine::task::G;
@@ -193,9 +194,14 @@ pub(crate) fn block_thread<F: Future>(mut future: Pin<&mut F>) -> F::Output {
     if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
         return output;
     }
+    let runtime = Shared::current();
     give_way(|| {
         loop {
-            parker.0.park();
+            // All Ms may be asleep, or wait for this very thread.
+            match runtime.as_ref().and_then(|r| r.run_timers_elsewhere()) {
+                Some(timeout) => drop(parker.0.park_timeout(timeout)),
+                None => parker.0.park(),
+            }
             if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
                 return output;
             }

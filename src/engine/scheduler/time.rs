@@ -1,0 +1,450 @@
+//! Timers: whom they wake, and who sees to it.
+//!
+//! A timer belongs to the P on which it was last set, or, where there is no P at hand, to any. It
+//! is taken out when it is due
+//! - by the holder of its P, every `event_interval` turns and whenever it has nothing queued;
+//! - by any M that is about to park;
+//! - by an M that sleeps. It sleeps no longer than until the earliest timer of all Ps, and takes a
+//!   P and the timers that are due; or the timers alone, if no P is idle.
+//!
+//! Parking comes in again as in the essay in `scheduler/mod.rs`. Whoever sets a timer on a P that it
+//! does not hold, and sets the earliest, fences and has a parked M look again, or starts one. An M
+//! that parks announces it, fences, and reads what is earliest. And the holder of a P who gives it
+//! up for something else than to park, in `block_in_place` or at the end of `block_on`, leaves its
+//! timers to a parked M in the same way.
+//!
+//! `alarm` saves most of these wake-ups: it is no later than what somebody sleeps by.
+
+use super::{Config, Shared};
+use crate::engine::current::{self, Role};
+use crate::engine::primitive::{Arc, AtomicU64, Ordering, fence};
+use crate::engine::processor::Processor;
+use crate::engine::sys::Instant;
+use crate::engine::timer::clock::{Clock, nanos};
+use crate::engine::timer::{BATCH, Inserted, Key, NEVER, State, Timers};
+use crate::engine::util::{CachePadded, panics};
+use std::sync::Weak;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// The timers of a P, and the way from them to its runtime.
+#[derive(Debug)]
+pub(crate) struct Station {
+    timers: Timers,
+    clock: Arc<Clock>,
+    shared: Weak<Shared>,
+}
+
+/// What a runtime knows of time.
+#[derive(Debug)]
+pub(super) struct Time {
+    clock: Arc<Clock>,
+    /// One for each P.
+    stations: Box<[Arc<Station>]>,
+    /// Either a parked M wakes up by then, or an M is awake and will look at all timers before it
+    /// parks; or it is [`NEVER`], and nobody may.
+    alarm: CachePadded<AtomicU64>,
+}
+
+impl Time {
+    pub(super) fn new(config: &Config, shared: &Weak<Shared>) -> Time {
+        let clock = Arc::new(Clock::new());
+        #[cfg(feature = "test-util")]
+        if config.start_paused {
+            clock.stop().expect("it is new, so it runs");
+        }
+        let station = |_| {
+            Arc::new(Station {
+                timers: Timers::new(),
+                clock: clock.clone(),
+                shared: shared.clone(),
+            })
+        };
+        Time {
+            stations: (0..config.procs).map(station).collect(),
+            clock,
+            alarm: CachePadded::new(AtomicU64::new(NEVER)),
+        }
+    }
+}
+
+/// Wakes all of `wakers`; a panic of one has been reported by the panic hook, and ends here.
+fn wake_all(wakers: &mut Vec<Waker>) {
+    for waker in wakers.drain(..) {
+        if let Err(payload) = panics::caught(|| waker.wake()) {
+            panics::discard(payload);
+        }
+    }
+}
+
+impl Shared {
+    /// The clock by which its timers go.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.time.clock
+    }
+
+    /// The timers for those who set one here: of the P that this thread holds, or of any.
+    ///
+    /// `None`: there is no runtime.
+    #[inline]
+    pub(crate) fn timers_here() -> Option<Arc<Station>> {
+        current::with(|context| {
+            // SAFETY: as in `current`.
+            let shared = unsafe { &*context?.home().cast::<Shared>() };
+            let stations = &shared.time.stations;
+            let number = match shared.held_p() {
+                Some(pp) => pp.id(),
+                None => current::thread_number() % stations.len(),
+            };
+            Some(stations[number].clone())
+        })
+    }
+
+    fn timers_of(&self, pp: &Processor) -> &Timers {
+        &self.time.stations[pp.id()].timers
+    }
+
+    /// Wakes whoever waits for a timer of `pp` that is due; whether there was any.
+    #[inline]
+    pub(super) fn run_timers(&self, pp: &Processor) -> bool {
+        let timers = self.timers_of(pp);
+        let earliest = timers.earliest();
+        earliest != NEVER && earliest <= self.time.clock.now() && self.expire(timers, Some(pp))
+    }
+
+    /// As `run_timers`, for the timers of all Ps. `pp` is the one that this thread holds.
+    #[inline]
+    pub(super) fn run_all_timers(&self, pp: Option<&Processor>) -> bool {
+        let earliest = self.earliest();
+        if earliest == NEVER {
+            return false;
+        }
+        let now = self.time.clock.now();
+        earliest <= now && self.expire_all(now, pp)
+    }
+
+    #[cold]
+    fn expire_all(&self, now: u64, pp: Option<&Processor>) -> bool {
+        let mut any = false;
+        for station in &self.time.stations {
+            if station.timers.earliest() <= now {
+                any |= self.expire(&station.timers, pp);
+            }
+        }
+        any
+    }
+
+    #[cold]
+    fn expire(&self, timers: &Timers, pp: Option<&Processor>) -> bool {
+        let mut wakers = Vec::new();
+        let mut any = false;
+        loop {
+            let more = timers.expire(self.time.clock.now(), &mut wakers);
+            any |= !wakers.is_empty();
+            let several = wakers.len() > 1;
+            wake_all(&mut wakers);
+            if let Some(pp) = pp
+                && several
+                && let Some(gp) = pp.runnext.take()
+            {
+                // They run in the order in which they were due.
+                // SAFETY: our caller holds it.
+                unsafe { pp.ring.push(gp, &self.overflow_of(pp)) };
+            }
+            // Those who were woken come first. An M that has no P wakes all, as it would be back at
+            // once.
+            if !more || pp.is_some_and(|pp| pp.ring.len() > BATCH) {
+                return any;
+            }
+        }
+    }
+
+    /// When the earliest timer of all is due, or [`NEVER`].
+    #[inline]
+    pub(super) fn earliest(&self) -> u64 {
+        let earliest = |station: &Arc<Station>| station.timers.earliest();
+        self.time
+            .stations
+            .iter()
+            .map(earliest)
+            .min()
+            .unwrap_or(NEVER)
+    }
+
+    /// Whether a timer is due; when the earliest is.
+    pub(super) fn look_at_timers(&self) -> (bool, u64) {
+        let earliest = self.earliest();
+        (
+            earliest != NEVER && earliest <= self.time.clock.now(),
+            earliest,
+        )
+    }
+
+    /// For how long an M may sleep that is on the list, if the earliest timer is due at `earliest`.
+    pub(super) fn set_alarm(&self, earliest: u64) -> Option<Duration> {
+        if earliest == NEVER || self.time.clock.is_stopped() {
+            return None;
+        }
+        // Ordering: Relaxed, see `ring`.
+        self.time.alarm.fetch_min(earliest, Ordering::Relaxed);
+        Some(self.time.clock.until(earliest))
+    }
+
+    /// An M that slept by an alarm is awake. It looks at the timers before it sleeps again.
+    pub(super) fn unset_alarm(&self) {
+        self.time.alarm.store(NEVER, Ordering::Relaxed);
+        // Ordering: SeqCst, partner of the fence in `ring`: whoever relied on the alarm set its timer
+        // before this, and the look at the timers that follows sees it.
+        fence(Ordering::SeqCst);
+    }
+
+    /// Sees to it that somebody wakes up for a timer that is due at `deadline`, and on a P that the
+    /// caller does not hold, or is about to give up.
+    #[cold]
+    pub(super) fn ring(&self, deadline: u64) {
+        // Ordering: SeqCst, partner of the fences in P2 and in `unset_alarm`: an M that is about to
+        // sleep sees the timer, or we see it on the list and no alarm of its own.
+        fence(Ordering::SeqCst);
+        if self.time.alarm.load(Ordering::Relaxed) <= deadline {
+            return;
+        }
+        if !self.threads.rouse_one(!self.config.multi) && !self.stopping() {
+            self.wakep();
+        }
+    }
+
+    /// As `ring`, for all timers, by somebody who may have been the one to see to them.
+    #[inline]
+    pub(super) fn leave_timers(&self) {
+        let earliest = self.earliest();
+        if earliest != NEVER {
+            self.ring(earliest);
+        }
+    }
+
+    /// Sets a clock that is stopped forward to `earliest`, when the next timer is due, if nothing else
+    /// can happen: no G is ready or runs, nor does a blocking closure. Whether it did.
+    #[cfg(feature = "test-util")]
+    pub(super) fn advance_to_timer(&self, earliest: u64) -> bool {
+        let counts = self.idle.counts();
+        let quiet = counts.idle() == self.procs.len()
+            && counts.spinning() == 0
+            && self.blocking.queued() == 0
+            && self.blocking.running() == 0;
+        let advances = earliest != NEVER && quiet && self.time.clock.is_stopped();
+        if advances {
+            self.time.clock.advance_to(earliest);
+        }
+        advances
+    }
+
+    /// Wakes whoever waits for a timer that is due. How many turns it may take until they all had one.
+    #[cfg(feature = "test-util")]
+    pub(crate) fn run_timers_now(&self) -> usize {
+        self.run_all_timers(self.held_p());
+        let queued = |pp: &CachePadded<Processor>| pp.ring.len() + 1;
+        self.global.len() + self.procs.iter().map(queued).sum::<usize>()
+    }
+
+    /// A thread has no more blocking closures: a clock that is stopped may go on.
+    pub(super) fn resume_clock(&self) {
+        if self.time.clock.is_stopped() {
+            self.threads.rouse_one(!self.config.multi);
+        }
+    }
+
+    /// Wakes whoever waits for a timer, and refuses timers from now on.
+    pub(super) fn close_timers(&self) {
+        for station in &self.time.stations {
+            wake_all(&mut station.timers.close());
+        }
+    }
+
+    /// As an M that is about to park: wakes whoever waits for a timer that is due, on a thread that
+    /// waits for something and runs no Gs. For how long it may sleep.
+    #[cfg(stackful)]
+    pub(super) fn run_timers_elsewhere(&self) -> Option<Duration> {
+        self.run_all_timers(None);
+        let earliest = self.earliest();
+        (earliest != NEVER && !self.time.clock.is_stopped())
+            .then(|| self.time.clock.until(earliest))
+    }
+}
+
+/// The present, by the clock of the current runtime.
+#[cfg(feature = "test-util")]
+pub(crate) fn instant() -> Instant {
+    current::with(|context| match context {
+        // SAFETY: as in `current`.
+        Some(context) => unsafe { &*context.home().cast::<Shared>() }
+            .time
+            .clock
+            .instant(),
+        None => crate::engine::sys::now(),
+    })
+}
+
+/// Where a thread without a P runs wakers.
+pub(super) fn as_runner<R>(f: impl FnOnce() -> R) -> R {
+    let role = current::set_role(Role::Running);
+    let result = f();
+    current::set_role(role);
+    result
+}
+
+/// Something that becomes ready at a certain time.
+#[derive(Debug)]
+pub(crate) struct Timer {
+    station: Arc<Station>,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// Nobody has waited for it yet. `checked`: its deadline lay ahead when it was set.
+    Idle { checked: bool },
+    /// It is set.
+    Set(Key),
+    /// It has fired.
+    Fired,
+}
+
+/// The runtime of a timer is being shut down, or is gone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gone;
+
+impl Timer {
+    /// A timer of the current runtime. `ahead`: its deadline is known not to have passed.
+    ///
+    /// `None`: there is no runtime.
+    #[inline]
+    pub(crate) fn new(ahead: bool) -> Option<Timer> {
+        Some(Timer {
+            station: Shared::timers_here()?,
+            stage: Stage::Idle { checked: ahead },
+        })
+    }
+
+    /// Whether it has fired.
+    pub(crate) fn is_fired(&self) -> bool {
+        match self.stage {
+            Stage::Idle { .. } => false,
+            Stage::Set(key) => self.station.timers.is_fired(key),
+            Stage::Fired => true,
+        }
+    }
+
+    /// Whether it has fired; if not, it will wake `cx`. It is due at `deadline`, which is the same
+    /// each time, see [`reset`](Timer::reset).
+    ///
+    /// # Errors
+    /// If it never will.
+    #[inline]
+    pub(crate) fn poll(
+        &mut self,
+        deadline: Instant,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), Gone>> {
+        let key = match self.stage {
+            Stage::Fired => return Poll::Ready(Ok(())),
+            Stage::Set(key) => key,
+            Stage::Idle { checked } => {
+                let deadline = nanos(deadline);
+                if !checked && deadline <= self.station.clock.now() {
+                    self.stage = Stage::Fired;
+                    return Poll::Ready(Ok(()));
+                }
+                return match self.set(deadline, cx.waker().clone()) {
+                    Ok(()) => Poll::Pending,
+                    Err(gone) => Poll::Ready(Err(gone)),
+                };
+            }
+        };
+        match self.station.timers.poll(key, cx.waker()) {
+            State::Pending => Poll::Pending,
+            State::Fired => {
+                self.stage = Stage::Fired;
+                Poll::Ready(Ok(()))
+            }
+            State::Closed => Poll::Ready(Err(Gone)),
+            State::Stranger => match self.station.timers.replace(key, cx.waker().clone()) {
+                Ok(_old) => Poll::Pending,
+                Err((State::Closed, _new)) => Poll::Ready(Err(Gone)),
+                Err(_) => {
+                    self.stage = Stage::Fired;
+                    Poll::Ready(Ok(()))
+                }
+            },
+        }
+    }
+
+    /// Sets it to another time. Whoever waits for it goes on to wait, unless it has fired.
+    pub(crate) fn reset(&mut self, deadline: Instant) {
+        if let Stage::Set(key) = self.stage
+            && let Some(waker) = self.station.timers.cancel(key)
+        {
+            // If the runtime is gone, the next poll says so.
+            let _set = self.set(nanos(deadline), waker);
+        } else {
+            self.stage = Stage::Idle { checked: false };
+        }
+    }
+
+    /// As `reset`, of a timer for which nobody waits.
+    pub(crate) fn rewind(&mut self) {
+        if let Stage::Set(key) = self.stage {
+            drop(self.station.timers.cancel(key));
+        }
+        self.stage = Stage::Idle { checked: false };
+    }
+
+    /// Sets it, on the P that this thread holds if it is one of the same runtime.
+    #[inline]
+    fn set(&mut self, deadline: u64, waker: Waker) -> Result<(), Gone> {
+        self.stage = Stage::Idle { checked: false };
+        let holds = self.come_here();
+        let key = match self.station.timers.insert(deadline, waker) {
+            Inserted::Later(key) => key,
+            Inserted::Earliest(key) => {
+                if !holds && let Some(shared) = self.station.shared.upgrade() {
+                    shared.ring(deadline);
+                }
+                key
+            }
+            Inserted::Closed(_waker) => return Err(Gone),
+        };
+        self.stage = Stage::Set(key);
+        Ok(())
+    }
+
+    /// Makes it one of the P that this thread holds, if it is one of the same runtime. Whether it
+    /// is. It must not be set.
+    #[inline]
+    fn come_here(&mut self) -> bool {
+        current::with_running(|context| {
+            let Some((context, pp)) = context.and_then(|c| Some((c, c.pp()?))) else {
+                return false;
+            };
+            // SAFETY: the home of a context is its runtime, which is alive while it is on the stack.
+            let shared = unsafe { &*context.home().cast::<Shared>() };
+            let here = &shared.time.stations[pp.id()];
+            if Arc::ptr_eq(here, &self.station) {
+                return true;
+            }
+            let same = Arc::ptr_eq(&shared.time.clock, &self.station.clock);
+            if same {
+                self.station = here.clone();
+            }
+            same
+        })
+    }
+}
+
+impl Drop for Timer {
+    #[inline]
+    fn drop(&mut self) {
+        if let Stage::Set(key) = self.stage {
+            drop(self.station.timers.cancel(key));
+        }
+    }
+}

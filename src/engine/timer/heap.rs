@@ -1,0 +1,251 @@
+//! The timers of one P as plain data: a heap of deadlines, and a slot for each timer's waker.
+//!
+//! The heap does not know where in it a timer is: keeping that up to date would cost a write to a
+//! cold slot for every entry that a sift moves. So a timer that is cancelled frees its slot and
+//! leaves its entry behind, dead, and the dead are swept out when they have become many. Most
+//! timers never fire, and most of these are cancelled soon after they were made: then the entry is
+//! the last one of the array, and goes at once.
+//!
+//! Invariants:
+//! - An entry is alive if its slot has its `seq`, and dead otherwise. No `seq` is given twice.
+//! - The root is alive, so what is earliest is known without a search, and nobody wakes up for a
+//!   timer that is gone.
+//! - `dead` counts the dead entries.
+
+use std::task::Waker;
+
+/// Later than every deadline.
+pub(crate) const NEVER: u64 = u64::MAX;
+
+/// Children of a node: with four, the heap is half as deep as with two, and the children of a node
+/// lie within two cache lines.
+const ARITY: usize = 4;
+
+/// As many dead entries are never worth a sweep.
+const FEW: usize = 64;
+
+/// What an empty heap may keep allocated, in entries.
+const KEPT: usize = 1024;
+
+/// In a slot without a timer.
+const FREE: u64 = 0;
+
+/// A timer that was inserted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    seq: u64,
+    slot: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    deadline: u64,
+    /// Of two with the same deadline the one that was inserted first fires first.
+    seq: u64,
+    slot: u32,
+}
+
+impl Entry {
+    #[inline]
+    fn is_before(&self, other: &Entry) -> bool {
+        (self.deadline, self.seq) < (other.deadline, other.seq)
+    }
+}
+
+/// The timers of one P.
+#[derive(Debug, Default)]
+pub(crate) struct Heap {
+    entries: Vec<Entry>,
+    dead: usize,
+    /// The last one that was given.
+    seq: u64,
+    /// The `seq` of the timer in each slot: apart from the wakers, since a sweep reads all of them.
+    seqs: Vec<u64>,
+    wakers: Vec<Option<Waker>>,
+    /// The free slots, of which the last one freed is the first to be used again.
+    free: Vec<u32>,
+}
+
+impl Heap {
+    /// When the next timer is due, or [`NEVER`].
+    #[inline]
+    pub(crate) fn earliest(&self) -> u64 {
+        self.entries.first().map_or(NEVER, |root| root.deadline)
+    }
+
+    /// How many timers there are.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len() - self.dead
+    }
+
+    /// Adds a timer.
+    #[inline]
+    pub(crate) fn insert(&mut self, deadline: u64, waker: Waker) -> Key {
+        self.seq += 1;
+        let seq = self.seq;
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.seqs[slot as usize] = seq;
+                self.wakers[slot as usize] = Some(waker);
+                slot
+            }
+            None => {
+                let slot = u32::try_from(self.seqs.len()).expect("memory ends long before");
+                self.seqs.push(seq);
+                self.wakers.push(Some(waker));
+                slot
+            }
+        };
+        self.entries.push(Entry {
+            deadline,
+            seq,
+            slot,
+        });
+        self.sift_up(self.entries.len() - 1);
+        Key { seq, slot }
+    }
+
+    /// Takes a timer out. Its waker, for the caller to drop; `None` if it has fired.
+    #[inline]
+    pub(crate) fn cancel(&mut self, key: Key) -> Option<Waker> {
+        if self.is_fired(key) {
+            return None;
+        }
+        let waker = self.vacate(key.slot);
+        if self.entries.last().is_some_and(|last| last.seq == key.seq) {
+            self.entries.pop();
+            while self.dead > 0 && self.entries.last().is_some_and(|last| self.is_dead(last)) {
+                self.entries.pop();
+                self.dead -= 1;
+            }
+        } else if self.entries[0].seq == key.seq {
+            self.pop_root();
+        } else {
+            self.dead += 1;
+            if self.dead > FEW.max(self.entries.len() / 4) {
+                self.sweep();
+            }
+        }
+        self.shrink();
+        waker
+    }
+
+    /// Whether a timer has fired, or was cancelled.
+    #[inline]
+    pub(crate) fn is_fired(&self, key: Key) -> bool {
+        self.seqs.get(key.slot as usize) != Some(&key.seq)
+    }
+
+    /// The waker of a timer that has not fired.
+    #[inline]
+    pub(crate) fn waker(&mut self, key: Key) -> Option<&mut Waker> {
+        if self.is_fired(key) {
+            return None;
+        }
+        self.wakers[key.slot as usize].as_mut()
+    }
+
+    /// Takes out the timers that are due, the earliest first, until `into` has `most` wakers.
+    pub(crate) fn expire(&mut self, now: u64, most: usize, into: &mut Vec<Waker>) {
+        while into.len() < most
+            && let Some(&root) = self.entries.first()
+            && root.deadline <= now
+        {
+            into.extend(self.vacate(root.slot));
+            self.pop_root();
+        }
+        self.shrink();
+    }
+
+    /// Takes all timers out.
+    pub(crate) fn clear(&mut self) -> Vec<Waker> {
+        let wakers = std::mem::take(&mut self.wakers);
+        *self = Heap {
+            seq: self.seq,
+            ..Heap::default()
+        };
+        wakers.into_iter().flatten().collect()
+    }
+
+    #[inline]
+    fn is_dead(&self, entry: &Entry) -> bool {
+        self.seqs[entry.slot as usize] != entry.seq
+    }
+
+    #[inline]
+    fn vacate(&mut self, slot: u32) -> Option<Waker> {
+        self.seqs[slot as usize] = FREE;
+        self.free.push(slot);
+        self.wakers[slot as usize].take()
+    }
+
+    /// Takes the root off, whose slot is vacated, and the dead ones that come up.
+    fn pop_root(&mut self) {
+        self.entries.swap_remove(0);
+        self.sift_down(0);
+        while self.dead > 0 && self.entries.first().is_some_and(|root| self.is_dead(root)) {
+            self.dead -= 1;
+            self.entries.swap_remove(0);
+            self.sift_down(0);
+        }
+    }
+
+    /// Takes all dead entries out.
+    fn sweep(&mut self) {
+        let seqs = &self.seqs;
+        self.entries
+            .retain(|entry| seqs[entry.slot as usize] == entry.seq);
+        self.dead = 0;
+        for parent in (0..self.entries.len().div_ceil(ARITY)).rev() {
+            self.sift_down(parent);
+        }
+    }
+
+    /// Gives memory back that a crowd of timers needed which is gone.
+    #[inline]
+    fn shrink(&mut self) {
+        if self.entries.is_empty() && self.seqs.len() > KEPT {
+            drop(self.clear());
+        }
+    }
+
+    #[inline]
+    fn sift_up(&mut self, mut at: usize) {
+        let entry = self.entries[at];
+        while at > 0 {
+            let parent = (at - 1) / ARITY;
+            if !entry.is_before(&self.entries[parent]) {
+                break;
+            }
+            self.entries[at] = self.entries[parent];
+            at = parent;
+        }
+        self.entries[at] = entry;
+    }
+
+    fn sift_down(&mut self, mut at: usize) {
+        let Some(&entry) = self.entries.get(at) else {
+            return;
+        };
+        loop {
+            let first = at * ARITY + 1;
+            let last = (first + ARITY).min(self.entries.len());
+            let Some(least) = (first..last).reduce(|least, other| {
+                if self.entries[other].is_before(&self.entries[least]) {
+                    other
+                } else {
+                    least
+                }
+            }) else {
+                break;
+            };
+            if !self.entries[least].is_before(&entry) {
+                break;
+            }
+            self.entries[at] = self.entries[least];
+            at = least;
+        }
+        self.entries[at] = entry;
+    }
+}

@@ -1,0 +1,192 @@
+//! Timers: what is due when, and whose waker that concerns.
+//!
+//! Each P has its own, under a lock that is not contended in the normal case: a timer is made,
+//! polled and dropped by tasks that run on that P. Any thread may do so from elsewhere, and any M
+//! may take out the timers of another P that are due. What is *earliest* is kept beside the lock,
+//! for everyone to read.
+//!
+//! This layer wakes nobody. [`Timers::expire`] returns the wakers of the timers that are due, and
+//! whoever called it wakes them, after the lock is released: no waker is cloned, woken or dropped
+//! under the lock, since all three may run the user's code.
+//!
+//! **A timer fires or is cancelled, never both.** Both free the timer's slot under the lock, and
+//! take the waker out of it; a [`Key`] whose slot was freed says so ever after, whoever has the slot
+//! then. So a timer may be cancelled and polled from any thread at any time.
+
+#[cfg(not(loom))]
+pub(crate) mod clock;
+mod heap;
+
+pub(crate) use heap::{Key, NEVER};
+
+use crate::engine::primitive::{AtomicU64, Mutex, MutexGuard, Ordering, lock};
+use crate::engine::util::CachePadded;
+use heap::Heap;
+use std::task::Waker;
+
+/// The most timers that are taken out at once: so long may others have to wait for the lock.
+pub(crate) const BATCH: usize = 64;
+
+/// What inserting a timer led to.
+#[must_use]
+#[derive(Debug)]
+pub(crate) enum Inserted {
+    /// Nothing that concerns anybody else.
+    Later(Key),
+    /// It is the earliest: whoever waits for these timers waits too long, and must be told, unless
+    /// it is the caller.
+    Earliest(Key),
+    /// It was refused, and here is its waker: the runtime is being shut down.
+    Closed(Waker),
+}
+
+/// What a timer has come to.
+#[must_use]
+#[derive(Debug)]
+pub(crate) enum State {
+    /// It will wake the waker.
+    Pending,
+    /// It has another waker than that.
+    Stranger,
+    /// It has fired.
+    Fired,
+    /// It never will: the runtime is being shut down.
+    Closed,
+}
+
+/// The timers of one P.
+#[derive(Debug)]
+pub(crate) struct Timers {
+    /// When the next one is due, or [`NEVER`]. Written under the lock.
+    earliest: CachePadded<AtomicU64>,
+    inner: CachePadded<Mutex<Inner>>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    heap: Heap,
+    closed: bool,
+}
+
+impl Timers {
+    /// With no timers.
+    pub(crate) fn new() -> Timers {
+        Timers {
+            earliest: CachePadded::new(AtomicU64::new(NEVER)),
+            inner: CachePadded::new(Mutex::new(Inner {
+                heap: Heap::default(),
+                closed: false,
+            })),
+        }
+    }
+
+    /// When the next one is due, or [`NEVER`].
+    ///
+    /// It may change at any time. Whoever goes to sleep by it announces that first, with a SeqCst
+    /// fence between the two.
+    #[inline]
+    pub(crate) fn earliest(&self) -> u64 {
+        // Ordering: Relaxed, a hint; `expire` looks again under the lock, and where a decision to
+        // sleep hangs on it fences come before it and after the insertion.
+        self.earliest.load(Ordering::Relaxed)
+    }
+
+    /// How many there are.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.inner).heap.len()
+    }
+
+    /// Notes what is earliest, after a change.
+    #[inline]
+    fn publish(&self, inner: &MutexGuard<'_, Inner>) {
+        let earliest = inner.heap.earliest();
+        // Ordering: Relaxed, see `earliest`; we hold the lock, so nobody else writes it.
+        if self.earliest.load(Ordering::Relaxed) != earliest {
+            self.earliest.store(earliest, Ordering::Relaxed);
+        }
+    }
+
+    /// Adds a timer that is due at `deadline`.
+    #[inline]
+    pub(crate) fn insert(&self, deadline: u64, waker: Waker) -> Inserted {
+        let mut inner = lock(&self.inner);
+        if inner.closed {
+            return Inserted::Closed(waker);
+        }
+        let before = inner.heap.earliest();
+        let key = inner.heap.insert(deadline, waker);
+        self.publish(&inner);
+        if deadline < before {
+            Inserted::Earliest(key)
+        } else {
+            Inserted::Later(key)
+        }
+    }
+
+    /// Takes a timer out. Its waker, for the caller to drop or to use again; `None` if it has fired.
+    #[inline]
+    #[must_use = "the waker is dropped where the lock is not held"]
+    pub(crate) fn cancel(&self, key: Key) -> Option<Waker> {
+        let mut inner = lock(&self.inner);
+        let waker = inner.heap.cancel(key);
+        self.publish(&inner);
+        waker
+    }
+
+    /// Whether a timer has fired, or was cancelled.
+    pub(crate) fn is_fired(&self, key: Key) -> bool {
+        let inner = lock(&self.inner);
+        !inner.closed && inner.heap.is_fired(key)
+    }
+
+    /// What a timer has come to, for somebody who waits for it with `waker`.
+    #[inline]
+    pub(crate) fn poll(&self, key: Key, waker: &Waker) -> State {
+        let mut inner = lock(&self.inner);
+        if inner.closed {
+            return State::Closed;
+        }
+        match inner.heap.waker(key) {
+            None => State::Fired,
+            Some(own) if own.will_wake(waker) => State::Pending,
+            Some(_) => State::Stranger,
+        }
+    }
+
+    /// Gives a timer another waker, and returns the old one for the caller to drop; or `waker`
+    /// itself, if the timer has fired in the meantime.
+    ///
+    /// # Errors
+    /// If it has, or if the runtime is being shut down.
+    pub(crate) fn replace(&self, key: Key, waker: Waker) -> Result<Waker, (State, Waker)> {
+        let mut inner = lock(&self.inner);
+        if inner.closed {
+            return Err((State::Closed, waker));
+        }
+        match inner.heap.waker(key) {
+            None => Err((State::Fired, waker)),
+            Some(own) => Ok(std::mem::replace(own, waker)),
+        }
+    }
+
+    /// Takes out the timers that are due at `now`, the earliest first, until `into` has
+    /// [`BATCH`] wakers. Whether there are more.
+    pub(crate) fn expire(&self, now: u64, into: &mut Vec<Waker>) -> bool {
+        into.reserve(BATCH.saturating_sub(into.len()));
+        let mut inner = lock(&self.inner);
+        inner.heap.expire(now, BATCH, into);
+        self.publish(&inner);
+        inner.heap.earliest() <= now
+    }
+
+    /// Takes all timers out, and refuses those that come later.
+    #[must_use = "whoever waits for them has to be woken"]
+    pub(crate) fn close(&self) -> Vec<Waker> {
+        let mut inner = lock(&self.inner);
+        inner.closed = true;
+        let wakers = inner.heap.clear();
+        self.publish(&inner);
+        wakers
+    }
+}
