@@ -108,6 +108,7 @@ fn parse(args: &[String]) -> Option<(Measure, &str, Setup)> {
     let setup = Setup {
         workers: workers.parse().ok()?,
         drivers: drivers.parse().ok()?,
+        timers: false,
     };
     Some((measure, name, setup))
 }

@@ -80,6 +80,7 @@ impl Options {
         let mut setup = Setup {
             workers: 2,
             drivers: false,
+            timers: false,
         };
         let common = common::options::Options::parse(args, |option, value| {
             match option {
@@ -156,10 +157,14 @@ fn versus(work: &Work, options: &Options) -> Series {
     } else {
         work.size
     };
+    let setup = Setup {
+        timers: work.timers,
+        ..options.setup
+    };
     alternate(
         options.common.effort,
-        contestant::<Tokio>(options.setup, move |runtime| (work.on_tokio)(runtime, size)),
-        contestant::<Runnext>(options.setup, move |runtime| {
+        contestant::<Tokio>(setup, move |runtime| (work.on_tokio)(runtime, size)),
+        contestant::<Runnext>(setup, move |runtime| {
             (work.on_runnext)(runtime, size)
         }),
     )

@@ -7,11 +7,12 @@
 //! signatures.
 //!
 //! Both runtimes are multi-threaded ones with their default settings and the same number of workers. Neither has an I/O
-//! or a time driver unless `--drivers` asks for them: no work here waits for a socket or a timer, and a driver that is
-//! not there cannot cost anything.
+//! or a time driver unless `--drivers` asks for them: a driver that is not there cannot cost anything. For the works
+//! that wait for timers both have timers and nothing else.
 
 use std::fmt::Debug;
 use std::future::Future;
+use std::time::Duration;
 
 /// A runtime, as the works need it.
 pub(crate) trait Rival: Send + Sync + 'static {
@@ -49,6 +50,19 @@ pub(crate) trait Rival: Send + Sync + 'static {
         F: FnOnce() -> T + Send + 'static;
 
     fn yield_now() -> impl Future<Output = ()> + Send;
+
+    type Sleep: Future<Output = ()> + Send + 'static;
+
+    fn sleep(duration: Duration) -> Self::Sleep;
+
+    /// Whether `future` was ready in time.
+    fn timeout(
+        duration: Duration,
+        future: impl Future<Output = ()> + Send,
+    ) -> impl Future<Output = bool> + Send;
+
+    /// How many workers it has.
+    fn workers(runtime: &Self::Runtime) -> usize;
 }
 
 /// How a runtime is to be built; the same for both.
@@ -57,6 +71,8 @@ pub(crate) struct Setup {
     pub(crate) workers: usize,
     /// Whether `enable_all` is called on the builder.
     pub(crate) drivers: bool,
+    /// Whether `enable_time` is.
+    pub(crate) timers: bool,
 }
 
 macro_rules! rival {
@@ -77,6 +93,9 @@ macro_rules! rival {
                 builder.worker_threads(setup.workers);
                 if setup.drivers {
                     builder.enable_all();
+                }
+                if setup.timers {
+                    builder.enable_time();
                 }
                 builder
                     .build()
@@ -121,6 +140,25 @@ macro_rules! rival {
             #[inline]
             fn yield_now() -> impl Future<Output = ()> + Send {
                 $runtime::task::yield_now()
+            }
+
+            type Sleep = $runtime::time::Sleep;
+
+            #[inline]
+            fn sleep(duration: Duration) -> Self::Sleep {
+                $runtime::time::sleep(duration)
+            }
+
+            #[inline]
+            async fn timeout(
+                duration: Duration,
+                future: impl Future<Output = ()> + Send,
+            ) -> bool {
+                $runtime::time::timeout(duration, future).await.is_ok()
+            }
+
+            fn workers(runtime: &Self::Runtime) -> usize {
+                runtime.metrics().num_workers()
             }
         }
     };

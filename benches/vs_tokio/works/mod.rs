@@ -16,6 +16,7 @@ pub(crate) mod blocking;
 pub(crate) mod scaling;
 pub(crate) mod spawning;
 pub(crate) mod talking;
+pub(crate) mod timers;
 pub(crate) mod yielding;
 
 use std::future::Future;
@@ -31,6 +32,8 @@ pub(crate) struct Work {
     pub(crate) target: f64,
     pub(crate) size: usize,
     pub(crate) smoke_size: usize,
+    /// Whether it needs timers.
+    pub(crate) timers: bool,
     pub(crate) on_tokio: Run<Tokio>,
     pub(crate) on_runnext: Run<Runnext>,
 }
@@ -39,13 +42,20 @@ pub(crate) struct Work {
 type Run<R> = fn(&<R as Rival>::Runtime, usize) -> Duration;
 
 macro_rules! work {
-    ($name:literal, target $target:literal, $function:path, $size:literal, smoke $smoke:literal) => {{
+    ($name:literal, target $target:literal, $function:path, $size:literal, smoke $smoke:literal) => {
+        Work {
+            timers: false,
+            ..work!($name, target $target, timers $function, $size, smoke $smoke)
+        }
+    };
+    ($name:literal, target $target:literal, timers $function:path, $size:literal, smoke $smoke:literal) => {{
         use $function as run;
         Work {
             name: $name,
             target: $target,
             size: $size,
             smoke_size: $smoke,
+            timers: true,
             on_tokio: run::<Tokio>,
             on_runnext: run::<Runnext>,
         }
@@ -70,6 +80,12 @@ pub(crate) const ALL: &[Work] = &[
     work!("100 tasks on one Mutex", target 1.2, talking::one_mutex, 200, smoke 5),
     work!("spawn_blocking, 5,000 at once", target 3.0, blocking::at_once, 5_000, smoke 20),
     work!("spawn_blocking, one at a time", target 1.5, blocking::one_at_a_time, 500, smoke 10),
+    work!("a sleep of 60 s made, polled, dropped", target 5.0, timers timers::made_and_dropped, 20_000, smoke 100),
+    work!("the same on every worker at once", target 10.0, timers timers::made_and_dropped_everywhere, 20_000, smoke 100),
+    work!("100 tasks x 1,000 timeouts of a yield", target 3.0, timers timers::timeouts, 1_000, smoke 10),
+    work!("200,000 timers set, then taken back", target 3.0, timers timers::many_alive, 200_000, smoke 100),
+    work!("20,000 sleeps of 1 to 20 ms: mean lateness", target 2.5, timers timers::lateness, 20_000, smoke 100),
+    work!("a sleep of 100 us: median time", target 7.0, timers timers::short_sleep, 50, smoke 5),
 ];
 
 /// Lets a spawned task do `work`, which times itself.

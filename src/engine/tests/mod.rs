@@ -27,4 +27,6 @@ mod queue_model;
 #[cfg(not(loom))]
 mod stress;
 #[cfg(not(loom))]
+mod timer_model;
+#[cfg(not(loom))]
 mod turn_order;

@@ -1,0 +1,279 @@
+//! The timers of a P against a sorted map of what is due, by one thread.
+
+use crate::engine::timer::{BATCH, Inserted, Key, NEVER, State, Timers};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Wake, Waker};
+
+/// Counts how often it was woken.
+#[derive(Default)]
+struct Counted(AtomicUsize);
+
+impl Wake for Counted {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Counted {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A timer that was set, and what became of it.
+struct Set {
+    key: Key,
+    deadline: u64,
+    counted: Arc<Counted>,
+    alive: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    Insert(u64),
+    /// The timer of this number among all that were ever set.
+    Cancel(prop::sample::Index),
+    /// The newest.
+    CancelLast,
+    Reset(prop::sample::Index, u64),
+    Poll(prop::sample::Index),
+    /// So much time passes.
+    Expire(u64),
+    /// Many are set and cancelled again.
+    Crowd(u64),
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let index = any::<prop::sample::Index>;
+    let op = prop_oneof![
+        6 => (0..200_u64).prop_map(Op::Insert),
+        3 => index().prop_map(Op::Cancel),
+        1 => Just(Op::CancelLast),
+        2 => (index(), 0..200_u64).prop_map(|(i, d)| Op::Reset(i, d)),
+        2 => index().prop_map(Op::Poll),
+        2 => (0..60_u64).prop_map(Op::Expire),
+        1 => (1..200_u64).prop_map(Op::Crowd),
+    ];
+    prop::collection::vec(op, 1..200)
+}
+
+/// Timers, and beside them the model: what is due when, in the order in which it was set.
+#[derive(Default)]
+struct World {
+    timers: Option<Timers>,
+    sets: Vec<Set>,
+    model: BTreeMap<(u64, usize), usize>,
+    order: usize,
+    now: u64,
+}
+
+impl World {
+    fn new() -> World {
+        World {
+            timers: Some(Timers::new()),
+            ..World::default()
+        }
+    }
+
+    fn timers(&self) -> &Timers {
+        self.timers.as_ref().expect("until the end")
+    }
+
+    fn insert(&mut self, deadline: u64) {
+        let counted = Arc::new(Counted::default());
+        let key = self.set(deadline, Waker::from(counted.clone()));
+        self.sets.push(Set {
+            key,
+            deadline,
+            counted,
+            alive: true,
+        });
+        self.expect(self.sets.len() - 1);
+    }
+
+    fn set(&mut self, deadline: u64, waker: Waker) -> Key {
+        let before = self.earliest();
+        match self.timers().insert(deadline, waker) {
+            Inserted::Earliest(key) => {
+                assert!(deadline < before);
+                key
+            }
+            Inserted::Later(key) => {
+                assert!(deadline >= before);
+                key
+            }
+            Inserted::Closed(_) => unreachable!("they are open"),
+        }
+    }
+
+    fn expect(&mut self, n: usize) {
+        self.order += 1;
+        self.model.insert((self.sets[n].deadline, self.order), n);
+    }
+
+    fn forget(&mut self, n: usize) {
+        self.model.retain(|_, other| *other != n);
+    }
+
+    fn earliest(&self) -> u64 {
+        self.model.keys().next().map_or(NEVER, |key| key.0)
+    }
+
+    fn cancel(&mut self, n: usize) -> Option<Waker> {
+        let waker = self.timers().cancel(self.sets[n].key);
+        assert_eq!(waker.is_some(), self.sets[n].alive);
+        self.sets[n].alive = false;
+        self.forget(n);
+        waker
+    }
+
+    fn poll(&self, n: usize) {
+        let set = &self.sets[n];
+        let own = Waker::from(set.counted.clone());
+        let state = self.timers().poll(set.key, &own);
+        let other = self.timers().poll(set.key, Waker::noop());
+        if set.alive {
+            assert!(matches!(state, State::Pending), "{state:?}");
+            assert!(matches!(other, State::Stranger), "{other:?}");
+        } else {
+            assert!(matches!(state, State::Fired), "{state:?}");
+        }
+        assert_eq!(self.timers().is_fired(set.key), !set.alive);
+    }
+
+    /// Everything that is due is taken out, in order, in batches.
+    fn expire(&mut self) {
+        loop {
+            let mut wakers = Vec::new();
+            let more = self.timers().expire(self.now, &mut wakers);
+            let due = |(key, _): &(&(u64, usize), &usize)| key.0 <= self.now;
+            let expected: Vec<usize> = self.model.iter().take_while(due).map(|e| *e.1).collect();
+            assert_eq!(wakers.len(), expected.len().min(BATCH));
+            assert_eq!(more, expected.len() > BATCH);
+            for (waker, &n) in wakers.into_iter().zip(&expected) {
+                let set = &mut self.sets[n];
+                assert!(set.alive);
+                set.alive = false;
+                let before = set.counted.count();
+                waker.wake();
+                assert_eq!(set.counted.count(), before + 1, "the wakers are in order");
+                self.forget(n);
+            }
+            if !more {
+                return;
+            }
+        }
+    }
+
+    fn step(&mut self, op: Op) {
+        let some = |sets: &[Set], i: prop::sample::Index| {
+            (!sets.is_empty()).then(|| i.index(sets.len()))
+        };
+        match op {
+            Op::Insert(after) => self.insert(self.now + after),
+            Op::Cancel(i) => {
+                if let Some(n) = some(&self.sets, i) {
+                    drop(self.cancel(n));
+                }
+            }
+            Op::CancelLast => {
+                if let Some(n) = self.sets.len().checked_sub(1) {
+                    drop(self.cancel(n));
+                }
+            }
+            Op::Reset(i, after) => {
+                if let Some(n) = some(&self.sets, i)
+                    && let Some(waker) = self.cancel(n)
+                {
+                    let deadline = self.now + after;
+                    self.sets[n].key = self.set(deadline, waker);
+                    self.sets[n].deadline = deadline;
+                    self.sets[n].alive = true;
+                    self.expect(n);
+                }
+            }
+            Op::Poll(i) => {
+                if let Some(n) = some(&self.sets, i) {
+                    self.poll(n);
+                }
+            }
+            Op::Expire(by) => {
+                self.now += by;
+                self.expire();
+            }
+            Op::Crowd(count) => {
+                let first = self.sets.len();
+                for n in 0..count {
+                    self.insert(self.now + 1_000 + n.wrapping_mul(7_919) % 300);
+                }
+                for n in first..self.sets.len() {
+                    if n % 7 != 0 {
+                        drop(self.cancel(n));
+                    }
+                }
+            }
+        }
+        assert_eq!(self.timers().earliest(), self.earliest());
+        assert_eq!(self.timers().len(), self.model.len());
+    }
+}
+
+proptest! {
+    #[test]
+    fn timers_fire_in_order_once_unless_they_are_cancelled(ops in ops()) {
+        let mut world = World::new();
+        for op in ops {
+            world.step(op);
+        }
+        for n in 0..world.sets.len() {
+            world.poll(n);
+        }
+        let alive = world.model.len();
+        assert_eq!(world.timers().close().len(), alive);
+        assert_eq!(world.timers().earliest(), NEVER);
+        world.timers = None;
+        for set in &world.sets {
+            assert_eq!(Arc::strong_count(&set.counted), 1, "a waker is left over");
+        }
+    }
+}
+
+#[test]
+fn closed_timers_are_refused_and_say_so() {
+    let timers = Timers::new();
+    let Inserted::Earliest(key) = timers.insert(7, Waker::noop().clone()) else {
+        panic!("it is the first");
+    };
+    assert_eq!(timers.close().len(), 1);
+    assert!(matches!(
+        timers.insert(7, Waker::noop().clone()),
+        Inserted::Closed(_)
+    ));
+    assert!(matches!(timers.poll(key, Waker::noop()), State::Closed));
+    assert!(timers.replace(key, Waker::noop().clone()).is_err());
+    assert!(timers.cancel(key).is_none());
+    assert!(!timers.is_fired(key), "it never will");
+}
+
+#[test]
+fn a_crowd_that_is_gone_leaves_no_keys_that_others_answer_to() {
+    let timers = Timers::new();
+    let set = |deadline| match timers.insert(deadline, Waker::noop().clone()) {
+        Inserted::Earliest(key) | Inserted::Later(key) => key,
+        Inserted::Closed(_) => unreachable!("they are open"),
+    };
+    let keys: Vec<Key> = (0..5_000).map(|n| set(5_000 - n)).collect();
+    for &key in &keys {
+        assert!(timers.cancel(key).is_some());
+    }
+    let others: Vec<Key> = (0..5_000).map(set).collect();
+    for (&key, &other) in keys.iter().zip(&others) {
+        assert!(timers.is_fired(key));
+        assert!(timers.cancel(key).is_none());
+        assert!(!timers.is_fired(other));
+    }
+    assert_eq!(timers.len(), 5_000);
+}
