@@ -164,9 +164,7 @@ fn versus(work: &Work, options: &Options) -> Series {
     alternate(
         options.common.effort,
         contestant::<Tokio>(setup, move |runtime| (work.on_tokio)(runtime, size)),
-        contestant::<Runnext>(setup, move |runtime| {
-            (work.on_runnext)(runtime, size)
-        }),
+        contestant::<Runnext>(setup, move |runtime| (work.on_runnext)(runtime, size)),
     )
 }
 

@@ -150,10 +150,7 @@ macro_rules! rival {
             }
 
             #[inline]
-            async fn timeout(
-                duration: Duration,
-                future: impl Future<Output = ()> + Send,
-            ) -> bool {
+            async fn timeout(duration: Duration, future: impl Future<Output = ()> + Send) -> bool {
                 $runtime::time::timeout(duration, future).await.is_ok()
             }
 

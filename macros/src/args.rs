@@ -11,7 +11,7 @@ use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::{ParseStream, Parser};
-use syn::{Error, Expr, ExprLit, ExprUnary, Lit, Path, PathArguments, Token, UnOp};
+use syn::{Error, Expr, ExprLit, ExprUnary, Lit, LitBool, Path, PathArguments, Token, UnOp};
 
 /// Which of the two attributes is being expanded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +70,8 @@ pub(crate) struct Args {
     pub(crate) flavor: Flavor,
     /// Only with [`Flavor::MultiThread`].
     pub(crate) worker_threads: Option<Expr>,
+    /// Only with [`Flavor::CurrentThread`].
+    pub(crate) start_paused: Option<LitBool>,
     /// The word `stackful`, if the body is to be blocking-style code.
     pub(crate) stackful: Option<Ident>,
     /// The path of the runtime crate; `None` is `::runnext`.
@@ -105,7 +107,7 @@ struct Argument {
     set: fn(&mut Given, Expr) -> Result<(), Error>,
 }
 
-const ARGUMENTS: [Argument; 3] = [
+const ARGUMENTS: [Argument; 4] = [
     Argument {
         name: "flavor",
         example: "flavor = \"multi_thread\"",
@@ -119,6 +121,14 @@ const ARGUMENTS: [Argument; 3] = [
         example: "worker_threads = 4",
         set: |given, value| {
             given.worker_threads = Some(worker_threads(value)?);
+            Ok(())
+        },
+    },
+    Argument {
+        name: "start_paused",
+        example: "start_paused = true",
+        set: |given, value| {
+            given.start_paused = Some(start_paused(value)?);
             Ok(())
         },
     },
@@ -139,6 +149,7 @@ struct Given {
     names: Vec<Ident>,
     flavor: Option<Flavor>,
     worker_threads: Option<Expr>,
+    start_paused: Option<LitBool>,
     stackful: Option<Ident>,
     krate: Option<Path>,
 }
@@ -331,6 +342,19 @@ fn worker_threads(value: Expr) -> Result<Expr, Error> {
     Err(Error::new_spanned(value, problem))
 }
 
+fn start_paused(value: Expr) -> Result<LitBool, Error> {
+    match value {
+        Expr::Lit(ExprLit {
+            lit: Lit::Bool(value),
+            ..
+        }) => Ok(value),
+        _ => Err(Error::new_spanned(
+            value,
+            "`start_paused` takes `true` or `false`: write `start_paused = true`",
+        )),
+    }
+}
+
 fn krate(value: &Expr) -> Result<Path, Error> {
     let path = match value {
         Expr::Lit(ExprLit {
@@ -385,9 +409,34 @@ impl Given {
             worker_threads = None;
         }
 
+        let mut start_paused = self.start_paused;
+        if flavor == Flavor::MultiThread
+            && flavor_is_known
+            && let Some(name) = named("start_paused")
+            && start_paused.as_ref().is_none_or(|paused| paused.value)
+        {
+            errors.push(Error::new_spanned(
+                name,
+                match self.flavor {
+                    Some(_) => {
+                        "`start_paused` needs the `current_thread` flavor, since nobody can \
+                                tell when several threads have nothing left to do: remove it, or \
+                                write `flavor = \"current_thread\"`"
+                            .to_owned()
+                    }
+                    None => format!(
+                        "`start_paused` needs the `current_thread` flavor, and `multi_thread` is \
+                         the default of `{attr}`: add `flavor = \"current_thread\"`",
+                    ),
+                },
+            ));
+            start_paused = None;
+        }
+
         Args {
             flavor,
             worker_threads,
+            start_paused,
             stackful: self.stackful,
             krate: self.krate,
         }

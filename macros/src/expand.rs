@@ -292,6 +292,10 @@ fn runtime(args: &Args) -> TokenStream {
         .worker_threads
         .as_ref()
         .map(|n| quote_spanned!(span=> .worker_threads(#n)));
+    let start_paused = args
+        .start_paused
+        .as_ref()
+        .map(|paused| quote_spanned!(span=> .start_paused(#paused)));
     // Where the path leads nowhere, an import is reported in one line; a path in an expression comes
     // with the advice to import `Builder` from elsewhere.
     quote_spanned! {span=>
@@ -299,6 +303,7 @@ fn runtime(args: &Args) -> TokenStream {
             use #krate::runtime as __runnext_runtime;
             __runnext_runtime::Builder::#new()
                 #worker_threads
+                #start_paused
                 .enable_all()
                 .build()
                 .expect("failed to build the runtime")

@@ -19,6 +19,7 @@
 //! |---|---|---|---|
 //! | `flavor` | `"multi_thread"` or `"current_thread"` | `"multi_thread"` | `"current_thread"` |
 //! | `worker_threads` | an expression of type `usize`, above 0; only for `multi_thread` | one for each CPU | – |
+//! | `start_paused` | `true` or `false`; only for `current_thread` | `false` | `false` |
 //! | `stackful` | none: the word alone, on a plain `fn` | – | – |
 //! | `crate` | the path by which the runtime crate is reached, as a string or bare | `"::runnext"` | `"::runnext"` |
 //!
@@ -81,6 +82,8 @@ use proc_macro::TokenStream;
 ///   flavor; one for each CPU unless given. Any expression of type `usize` will do. It is evaluated
 ///   when the function is called and can name its parameters. 0 is an error, at compile time if it
 ///   is written as a literal.
+/// - `start_paused = true`: the clock of the runtime begins stopped, as after `time::pause`. Only for
+///   `current_thread`, and with the feature `test-util` of the runtime.
 /// - `stackful`, without a value, on a plain `fn`: the body is blocking-style code, and runs as a
 ///   stackful task that waits with `runnext::wait`, on a stack of 128 KiB; for a larger one, write the
 ///   function out, as below, with `runtime::Builder::stack_size`. Parameters and output are

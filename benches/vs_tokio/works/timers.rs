@@ -150,8 +150,7 @@ fn meet(arrived: &AtomicUsize, workers: usize) {
     let since = Instant::now();
     // Ordering: relaxed, because the count guards no data; it only says that a task runs.
     arrived.fetch_add(1, Ordering::Relaxed);
-    while arrived.load(Ordering::Relaxed) < workers && since.elapsed() < Duration::from_millis(50)
-    {
+    while arrived.load(Ordering::Relaxed) < workers && since.elapsed() < Duration::from_millis(50) {
         hint::spin_loop();
     }
 }

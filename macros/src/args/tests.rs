@@ -163,3 +163,21 @@ fn broken_syntax_is_an_error_and_not_a_panic() {
         refused(Attr::Main, tokens);
     }
 }
+
+#[test]
+fn a_clock_begins_stopped_where_there_is_one_thread() {
+    let paused = |args: Args| args.start_paused.map(|paused| paused.value);
+    let test = accepted(Attr::Test, quote!(start_paused = true));
+    assert_eq!(paused(test), Some(true));
+    let running = accepted(Attr::Main, quote!(start_paused = false));
+    assert_eq!(paused(running), Some(false));
+    let main = quote!(flavor = "current_thread", start_paused = true);
+    assert_eq!(paused(accepted(Attr::Main, main)), Some(true));
+
+    let by_default = refused(Attr::Main, quote!(start_paused = true));
+    assert!(by_default[0].contains("is the default of `#[runnext::main]`"));
+    let given = quote!(flavor = "multi_thread", start_paused = true);
+    assert!(refused(Attr::Test, given)[0].contains("needs the `current_thread` flavor"));
+    let one = refused(Attr::Test, quote!(start_paused = 1));
+    assert!(one[0].contains("takes `true` or `false`"));
+}

@@ -169,9 +169,8 @@ impl World {
     }
 
     fn step(&mut self, op: Op) {
-        let some = |sets: &[Set], i: prop::sample::Index| {
-            (!sets.is_empty()).then(|| i.index(sets.len()))
-        };
+        let some =
+            |sets: &[Set], i: prop::sample::Index| (!sets.is_empty()).then(|| i.index(sets.len()));
         match op {
             Op::Insert(after) => self.insert(self.now + after),
             Op::Cancel(i) => {

@@ -91,12 +91,18 @@ impl Heap {
         let seq = self.seq;
         let slot = match self.free.pop() {
             Some(slot) => {
-                self.slots[slot as usize] = Slot { seq, waker: Some(waker) };
+                self.slots[slot as usize] = Slot {
+                    seq,
+                    waker: Some(waker),
+                };
                 slot
             }
             None => {
                 let slot = u32::try_from(self.slots.len()).expect("memory ends long before");
-                self.slots.push(Slot { seq, waker: Some(waker) });
+                self.slots.push(Slot {
+                    seq,
+                    waker: Some(waker),
+                });
                 slot
             }
         };
