@@ -21,6 +21,8 @@ mod loom_runnext;
 #[cfg(loom)]
 mod loom_task;
 #[cfg(loom)]
+mod loom_timers;
+#[cfg(loom)]
 mod model;
 #[cfg(not(loom))]
 mod queue_model;
