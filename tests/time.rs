@@ -10,7 +10,7 @@ use common::{
     CountingWaker, Drops, Gate, Guard, OpensOnDrop, current_thread, holding, multi_thread,
     on_each_flavor, panic_of, run_until,
 };
-use runnext::runtime::Runtime;
+use runnext::runtime::{Builder, Runtime};
 use runnext::time::{Duration, Instant, Sleep, interval, sleep, sleep_until, timeout};
 use std::future::Future;
 use std::pin::Pin;
@@ -284,21 +284,22 @@ fn timers_fire_when_the_thread_that_set_them_has_left() {
 }
 
 #[test]
-fn timers_fire_when_all_threads_that_watched_run_blocking_closures() {
-    let rt = multi_thread(2);
-    let gate = Gate::new();
-    let opens = OpensOnDrop(gate.clone());
+fn timers_fire_when_the_thread_that_watched_runs_a_blocking_closure() {
+    let mut builder = Builder::new_multi_thread();
+    let rt = builder.worker_threads(1).max_blocking_threads(1).build();
+    let rt = rt.unwrap();
     let (tell, fired) = mpsc::channel();
     rt.spawn(async move {
-        nap(4 * SHORT).await;
+        nap(10 * SHORT).await;
         tell.send(()).unwrap();
     });
-    // Lets threads park by the alarm of that timer.
-    rt.block_on(nap(SHORT));
-    for _ in 0..8 {
-        let gate = gate.clone();
-        rt.spawn_blocking(move || gate.wait());
+    // The one thread there is sets the timer and goes to sleep by it.
+    while rt.metrics().worker_park_count(0) == 0 {
+        std::thread::yield_now();
     }
+    let gate = Gate::new();
+    let opens = OpensOnDrop(gate.clone());
+    rt.spawn_blocking(move || gate.wait());
     fired.recv().unwrap();
     drop(opens);
 }
