@@ -171,9 +171,25 @@ impl Shared {
             .unwrap_or(NEVER)
     }
 
+    /// As `earliest`, of the timers that there are: for those who go to sleep by it.
+    ///
+    /// What is earliest of a P moves only to a later time by this or because a timer fires, and who
+    /// does either looks at all timers before it sleeps. So what was once earliest is when somebody
+    /// looks, at the latest, and a timer that is not due before it needs no further attention.
+    fn earliest_alive(&self) -> u64 {
+        let earliest = |station: &&Arc<Station>| station.timers.earliest();
+        while let Some(first) = self.time.stations.iter().min_by_key(earliest) {
+            let before = first.timers.earliest();
+            if before == NEVER || first.timers.prune() <= before {
+                return before;
+            }
+        }
+        NEVER
+    }
+
     /// Whether a timer is due; when the earliest is.
     pub(super) fn look_at_timers(&self) -> (bool, u64) {
-        let earliest = self.earliest();
+        let earliest = self.earliest_alive();
         (
             earliest != NEVER && earliest <= self.time.clock.now(),
             earliest,
@@ -265,7 +281,7 @@ impl Shared {
     #[cfg(stackful)]
     pub(super) fn run_timers_elsewhere(&self) -> Option<Duration> {
         self.run_all_timers(None);
-        let earliest = self.earliest();
+        let earliest = self.earliest_alive();
         (earliest != NEVER && !self.time.clock.is_stopped())
             .then(|| self.time.clock.until(earliest))
     }

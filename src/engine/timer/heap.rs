@@ -4,12 +4,13 @@
 //! cold slot for every entry that a sift moves. So a timer that is cancelled frees its slot and
 //! leaves its entry behind, dead, and the dead are swept out when they have become many. Most
 //! timers never fire, and most of these are cancelled soon after they were made: then the entry is
-//! the last one of the array, and goes at once.
+//! the last one of the array, and goes at once. Or they are cancelled in the order in which they were
+//! made, as timeouts of the same length are; then the dead one is the root, and to take it out would
+//! cost a sift from top to bottom each time. So a root may be dead, and whoever is about to sleep by
+//! it has it [pruned](Heap::prune) first.
 //!
 //! Invariants:
 //! - An entry is alive if its slot has its `seq`, and dead otherwise. No `seq` is given twice.
-//! - The root is alive, so what is earliest is known without a search, and nobody wakes up for a
-//!   timer that is gone.
 //! - `dead` counts the dead entries.
 
 use std::task::Waker;
@@ -72,7 +73,7 @@ pub(crate) struct Heap {
 }
 
 impl Heap {
-    /// When the next timer is due, or [`NEVER`].
+    /// When the next timer is due, or [`NEVER`]; earlier, if that was due before and is gone.
     #[inline]
     pub(crate) fn earliest(&self) -> u64 {
         self.entries.first().map_or(NEVER, |root| root.deadline)
@@ -128,10 +129,12 @@ impl Heap {
                 self.entries.pop();
                 self.dead -= 1;
             }
-        } else if self.entries[0].seq == key.seq {
-            self.pop_root();
         } else {
             self.dead += 1;
+            if self.dead == self.entries.len() {
+                self.entries.clear();
+                self.dead = 0;
+            }
             // Measured with 200,000 timers: a quarter instead of half takes a third more time.
             if self.dead > FEW.max(self.entries.len() / 2) {
                 self.sweep();
@@ -158,14 +161,24 @@ impl Heap {
 
     /// Takes out the timers that are due, the earliest first, until `into` has `most` wakers.
     pub(crate) fn expire(&mut self, now: u64, most: usize, into: &mut Vec<Waker>) {
+        self.prune();
         while into.len() < most
             && let Some(&root) = self.entries.first()
             && root.deadline <= now
         {
             into.extend(self.vacate(root.slot));
             self.pop_root();
+            self.prune();
         }
         self.shrink();
+    }
+
+    /// Takes dead roots out, so that the earliest timer is one that there is.
+    pub(crate) fn prune(&mut self) {
+        while self.dead > 0 && self.entries.first().is_some_and(|root| self.is_dead(root)) {
+            self.dead -= 1;
+            self.pop_root();
+        }
     }
 
     /// Takes all timers out.
@@ -191,15 +204,9 @@ impl Heap {
         slot.waker.take()
     }
 
-    /// Takes the root off, whose slot is vacated, and the dead ones that come up.
     fn pop_root(&mut self) {
         self.entries.swap_remove(0);
         self.sift_down(0);
-        while self.dead > 0 && self.entries.first().is_some_and(|root| self.is_dead(root)) {
-            self.dead -= 1;
-            self.entries.swap_remove(0);
-            self.sift_down(0);
-        }
     }
 
     /// Takes all dead entries out.

@@ -33,7 +33,7 @@ pub(crate) const BATCH: usize = 64;
 pub(crate) enum Inserted {
     /// Nothing that concerns anybody else.
     Later(Key),
-    /// It is the earliest: whoever waits for these timers waits too long, and must be told, unless
+    /// It is due before `earliest`: whoever waits for these timers waits too long, and must be told, unless
     /// it is the caller.
     Earliest(Key),
     /// It was refused, and here is its waker: the runtime is being shut down.
@@ -80,7 +80,7 @@ impl Timers {
         }
     }
 
-    /// When the next one is due, or [`NEVER`].
+    /// When the next one is due, or [`NEVER`]; earlier, if one was due before and is gone.
     ///
     /// It may change at any time. Whoever goes to sleep by it announces that first, with a SeqCst
     /// fence between the two.
@@ -89,6 +89,14 @@ impl Timers {
         // Ordering: Relaxed, a hint; `expire` looks again under the lock, and where a decision to
         // sleep hangs on it fences come before it and after the insertion.
         self.earliest.load(Ordering::Relaxed)
+    }
+
+    /// As `earliest`, of those that there are.
+    pub(crate) fn prune(&self) -> u64 {
+        let mut inner = lock(&self.inner);
+        inner.heap.prune();
+        self.publish(&inner);
+        inner.heap.earliest()
     }
 
     /// How many there are.
