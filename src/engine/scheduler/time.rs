@@ -79,6 +79,7 @@ fn wake_all(wakers: &mut Vec<Waker>) {
 
 impl Shared {
     /// The clock by which its timers go.
+    #[cfg(feature = "test-util")]
     pub(crate) fn clock(&self) -> &Clock {
         &self.time.clock
     }
