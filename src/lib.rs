@@ -81,11 +81,12 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`runtime`] | building a runtime, handles to it, its counters |
+//! | [`net`] | sockets of TCP, UDP and Unix domains, pipes |
 //! | [`task`] | spawning, joining, aborting; blocking code; tasks that stay on one thread |
 //! | [`stackful`] | closures with stacks of their own: [`go`], [`wait`], scopes |
 //! | [`guide`] | when to use which kind of task, and what to mind |
 //! | [`fs`] | files and directories |
-//! | [`io`] | tokio's I/O traits and utilities; the standard streams |
+//! | [`io`] | tokio's I/O traits and utilities; the standard streams; waits for descriptors |
 //! | `hyper` | what the HTTP crate hyper asks of a runtime |
 //! | [`sync`] | channels, locks, semaphores, notifications |
 //! | [`time`] | sleeping, timeouts, intervals |
@@ -96,7 +97,7 @@
 //! Names, signatures and meaning are those of tokio 1 wherever tokio has the thing, so that a
 //! program that needs no more than this moves over by changing its imports. What behaves
 //! differently is listed in the README; above all, a task that blocks the thread which is in
-//! `block_on` holds up the future there. Sockets are not part of this version.
+//! `block_on` holds up the future there.
 //!
 //! # Features
 //!
@@ -106,6 +107,7 @@
 //! | `hyper` | no | the module `hyper`, for the HTTP crate of that name |
 //! | `io-std` | yes | [`io::stdin`], [`io::stdout`], [`io::stderr`] |
 //! | `macros` | yes | the attributes and `select!`, `join!`, `try_join!`, `pin!` |
+//! | `net` | yes | [`net`], and [`io`]'s waits for descriptors |
 //! | `stackful` | yes | [`stackful`], [`go`], [`wait`], on Linux on x86-64 and aarch64; nothing elsewhere |
 //! | `sync` | yes | [`sync`]: tokio's primitives, which need no runtime, re-exported |
 //! | `time` | yes | [`time`] |
@@ -139,6 +141,8 @@ pub mod fs;
 pub mod hyper;
 #[cfg(not(loom))]
 pub mod io;
+#[cfg(all(feature = "net", not(loom)))]
+pub mod net;
 #[cfg(not(loom))]
 pub mod runtime;
 #[cfg(not(loom))]

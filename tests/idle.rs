@@ -122,6 +122,34 @@ fn tasks_that_wait_do_not_keep_them_awake() {
     drop(senders);
 }
 
+#[cfg(feature = "net")]
+#[test]
+fn sockets_on_which_nothing_happens_wake_nobody() {
+    use runnext::net::UdpSocket;
+    let mut builder = Builder::new_multi_thread();
+    let rt = runtime("sockets", builder.worker_threads(2));
+    let (tell, told) = std::sync::mpsc::channel();
+    for _ in 0..500 {
+        let tell = tell.clone();
+        rt.spawn(async move {
+            let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            tell.send(socket.local_addr().unwrap()).unwrap();
+            socket.recv(&mut [0; 8]).await.unwrap();
+            tell.send(socket.local_addr().unwrap()).unwrap();
+        });
+    }
+    let addresses: Vec<_> = (0..500).map(|_| told.recv().unwrap()).collect();
+    assert_idle("sockets", 2);
+    // The one that watches is woken by a socket.
+    let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    sender.send_to(b"x", addresses[123]).unwrap();
+    assert_eq!(told.recv().unwrap(), addresses[123]);
+    assert_idle("sockets", 2);
+    // And by a task.
+    current_thread().block_on(rt.spawn(work())).unwrap();
+    assert_idle("sockets", 2);
+}
+
 #[test]
 fn a_thread_in_block_on_sleeps() {
     for (name, builder) in [

@@ -159,6 +159,7 @@ fn versus(work: &Work, options: &Options) -> Series {
     };
     let setup = Setup {
         timers: work.timers,
+        drivers: work.drivers || options.setup.drivers,
         ..options.setup
     };
     alternate(

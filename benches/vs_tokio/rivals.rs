@@ -8,11 +8,15 @@
 //!
 //! Both runtimes are multi-threaded ones with their default settings and the same number of workers. Neither has an I/O
 //! or a time driver unless `--drivers` asks for them: a driver that is not there cannot cost anything. For the works
-//! that wait for timers both have timers and nothing else.
+//! that wait for timers both have timers and nothing else, and for those about sockets both have all drivers.
 
 use std::fmt::Debug;
 use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A runtime, as the works need it.
 pub(crate) trait Rival: Send + Sync + 'static {
@@ -63,6 +67,33 @@ pub(crate) trait Rival: Send + Sync + 'static {
 
     /// How many workers it has.
     fn workers(runtime: &Self::Runtime) -> usize;
+
+    type TcpListener: Send + Sync + 'static;
+    type TcpStream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    type UdpSocket: Send + Sync + 'static;
+
+    /// A listener on this machine, with its address.
+    fn listen() -> impl Future<Output = io::Result<(Self::TcpListener, SocketAddr)>> + Send;
+
+    fn accept(
+        listener: &Self::TcpListener,
+    ) -> impl Future<Output = io::Result<Self::TcpStream>> + Send;
+
+    fn connect(address: SocketAddr) -> impl Future<Output = io::Result<Self::TcpStream>> + Send;
+
+    /// A UDP socket on this machine, with its address.
+    fn udp() -> impl Future<Output = io::Result<(Self::UdpSocket, SocketAddr)>> + Send;
+
+    fn send_to(
+        socket: &Self::UdpSocket,
+        buf: &[u8],
+        target: SocketAddr,
+    ) -> impl Future<Output = io::Result<usize>> + Send;
+
+    fn recv_from(
+        socket: &Self::UdpSocket,
+        buf: &mut [u8],
+    ) -> impl Future<Output = io::Result<(usize, SocketAddr)>> + Send;
 }
 
 /// How a runtime is to be built; the same for both.
@@ -156,6 +187,45 @@ macro_rules! rival {
 
             fn workers(runtime: &Self::Runtime) -> usize {
                 runtime.metrics().num_workers()
+            }
+
+            type TcpListener = $runtime::net::TcpListener;
+            type TcpStream = $runtime::net::TcpStream;
+            type UdpSocket = $runtime::net::UdpSocket;
+
+            async fn listen() -> io::Result<(Self::TcpListener, SocketAddr)> {
+                let listener = $runtime::net::TcpListener::bind("127.0.0.1:0").await?;
+                let address = listener.local_addr()?;
+                Ok((listener, address))
+            }
+
+            async fn accept(listener: &Self::TcpListener) -> io::Result<Self::TcpStream> {
+                Ok(listener.accept().await?.0)
+            }
+
+            async fn connect(address: SocketAddr) -> io::Result<Self::TcpStream> {
+                $runtime::net::TcpStream::connect(address).await
+            }
+
+            async fn udp() -> io::Result<(Self::UdpSocket, SocketAddr)> {
+                let socket = $runtime::net::UdpSocket::bind("127.0.0.1:0").await?;
+                let address = socket.local_addr()?;
+                Ok((socket, address))
+            }
+
+            async fn send_to(
+                socket: &Self::UdpSocket,
+                buf: &[u8],
+                target: SocketAddr,
+            ) -> io::Result<usize> {
+                socket.send_to(buf, target).await
+            }
+
+            async fn recv_from(
+                socket: &Self::UdpSocket,
+                buf: &mut [u8],
+            ) -> io::Result<(usize, SocketAddr)> {
+                socket.recv_from(buf).await
             }
         }
     };

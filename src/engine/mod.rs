@@ -24,13 +24,14 @@
 //! 6. `task`
 //! 7. `queue`
 //! 8. `timer`
-//! 9. `processor`
-//! 10. `idle`
-//! 11. `bound`
-//! 12. `machine`
-//! 13. `local`
-//! 14. `scheduler`
-//! 15. `lend`
+//! 9. `netpoll`
+//! 10. `processor`
+//! 11. `idle`
+//! 12. `bound`
+//! 13. `machine`
+//! 14. `local`
+//! 15. `scheduler`
+//! 16. `lend`
 //!
 //! Nouns are low, verbs are high: G, M, P and the queues are data with small invariants, and
 //! whatever touches two of them is in `scheduler`. Where a low layer has to call upwards it does so
@@ -63,6 +64,7 @@
 //! | parked | on the list of Ms that sleep |
 //! | root | the future of a `block_on`; also the M of the thread that is in it |
 //! | stray | an M that gave its P away in the middle of a poll |
+//! | watching | waiting in the netpoller, on the list of parked Ms like the others |
 //! | home | what queues a G when it becomes ready: a runtime, or a `LocalSet` |
 //! | bound | of a stackful G that has begun: belonging to one M, which alone may run it |
 //! | host | an M that has bound Gs; as a trait, what a runtime does for stackful Gs |
@@ -81,6 +83,7 @@ pub(crate) mod lend;
 pub(crate) mod local;
 #[cfg(not(loom))]
 pub(crate) mod machine;
+pub(crate) mod netpoll;
 pub(crate) mod primitive;
 #[cfg(not(loom))]
 pub(crate) mod processor;

@@ -66,6 +66,7 @@ impl<T> Watched<T> {
 ///
 /// No critical section of the engine runs user code, so a poisoned lock can only mean that the
 /// process is already dying of a bug of ours; the data is whole either way.
+#[cfg_attr(loom, allow(dead_code))]
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex
         .lock()

@@ -12,7 +12,8 @@ use crate::engine::util::CachePadded;
 use crate::engine::util::counter::Counter;
 use crate::engine::util::histogram::Histogram;
 use crate::engine::util::random::Random;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::task::Waker;
 
 /// One processor.
 #[derive(Debug)]
@@ -38,8 +39,10 @@ pub(crate) struct Own {
     pub(crate) ids: IdBatch,
     /// Turns since the global queue was looked at first.
     pub(crate) tick: Cell<u32>,
-    /// Turns since timers were looked at.
+    /// Turns since timers and events were looked for.
     pub(crate) events: Cell<u32>,
+    /// What is filled and emptied each time that they are.
+    pub(crate) wakers: RefCell<Vec<Waker>>,
     /// Turns in this round.
     pub(crate) turns: Cell<u32>,
     /// How many Gs came from runnext in this round.
@@ -54,7 +57,7 @@ pub(crate) struct Own {
     pub(crate) random: Random,
     /// Stacks for the next Gs that begin here.
     #[cfg(stackful)]
-    pub(crate) stacks: std::cell::RefCell<crate::engine::stack::Cache>,
+    pub(crate) stacks: RefCell<crate::engine::stack::Cache>,
     /// When the holder last found work after having had none.
     pub(crate) busy_since: Cell<Option<Instant>>,
 }
@@ -89,6 +92,7 @@ impl Processor {
                 ids: IdBatch::default(),
                 tick: Cell::new(0),
                 events: Cell::new(0),
+                wakers: RefCell::default(),
                 turns: Cell::new(0),
                 inherited: Cell::new(0),
                 untracked: Cell::new(0),
@@ -96,7 +100,7 @@ impl Processor {
                 stole_at: Cell::new(u64::MAX),
                 random: Random::new(seed.wrapping_add(id as u64)),
                 #[cfg(stackful)]
-                stacks: std::cell::RefCell::default(),
+                stacks: RefCell::default(),
                 busy_since: Cell::new(None),
             }),
             hatching: AtomicBool::new(false),

@@ -33,13 +33,25 @@
 //!
 //! # Features
 //!
-//! The traits and utilities come with `tokio-io`; `stdin`, `stdout` and `stderr` with `io-std`.
+//! The traits and utilities come with `tokio-io`; `stdin`, `stdout` and `stderr` with `io-std`; and with
+//! `net` there are `Interest` and `Ready`, in which waits for sockets are expressed, and
+//! `unix::AsyncFd` for descriptors of other kinds.
 
 #[cfg(any(feature = "fs", feature = "io-std"))]
 pub(crate) mod buf;
+#[cfg(feature = "net")]
+mod interest;
+#[cfg(feature = "net")]
+mod ready;
 #[cfg(feature = "io-std")]
 mod stdio;
+#[cfg(all(feature = "net", unix))]
+pub mod unix;
 
+#[cfg(feature = "net")]
+pub use interest::Interest;
+#[cfg(feature = "net")]
+pub use ready::Ready;
 #[cfg(feature = "io-std")]
 pub use stdio::{Stderr, Stdin, Stdout, stderr, stdin, stdout};
 

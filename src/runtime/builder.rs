@@ -263,7 +263,7 @@ impl Builder {
 
     /// Every how many turns a busy worker looks for I/O events and due timers. The default is 61.
     ///
-    /// Workers with nothing to run look for them at once. This version has no I/O.
+    /// Workers with nothing to run look for them at once.
     ///
     /// # Panics
     /// If `turns` is 0.
@@ -282,7 +282,8 @@ impl Builder {
         self.enable_io().enable_time()
     }
 
-    /// Enables I/O. This version has none, so it has no effect yet.
+    /// Enables I/O, which always is: the first socket opens what it needs, and a program without
+    /// sockets pays nothing.
     pub fn enable_io(&mut self) -> &mut Builder {
         self
     }

@@ -54,7 +54,8 @@ pub use builder::Builder;
 pub use scope::{Scope, ScopedJoinHandle, scope};
 
 use crate::engine::lend::elsewhere;
-use crate::engine::scheduler::stackful::{Here, Options, block_thread, here, yield_at_once};
+use crate::engine::scheduler::stackful::{Here, Options, here, yield_at_once};
+use crate::engine::scheduler::wait::block_thread;
 use crate::engine::scheduler::{Spawn, give_way};
 use crate::runtime::Handle;
 use crate::task::JoinHandle;

@@ -13,6 +13,7 @@
 //!   nor leaving it is timed.
 
 pub(crate) mod blocking;
+pub(crate) mod networking;
 pub(crate) mod scaling;
 pub(crate) mod spawning;
 pub(crate) mod talking;
@@ -34,6 +35,8 @@ pub(crate) struct Work {
     pub(crate) smoke_size: usize,
     /// Whether it needs timers.
     pub(crate) timers: bool,
+    /// Whether it needs sockets, and with them drivers on both sides.
+    pub(crate) drivers: bool,
     pub(crate) on_tokio: Run<Tokio>,
     pub(crate) on_runnext: Run<Runnext>,
 }
@@ -43,19 +46,23 @@ type Run<R> = fn(&<R as Rival>::Runtime, usize) -> Duration;
 
 macro_rules! work {
     ($name:literal, target $target:literal, $function:path, $size:literal, smoke $smoke:literal) => {
-        Work {
-            timers: false,
-            ..work!($name, target $target, timers $function, $size, smoke $smoke)
-        }
+        work!($name, target $target, $function, $size, smoke $smoke, with (false, false))
     };
-    ($name:literal, target $target:literal, timers $function:path, $size:literal, smoke $smoke:literal) => {{
+    ($name:literal, target $target:literal, timers $function:path, $size:literal, smoke $smoke:literal) => {
+        work!($name, target $target, $function, $size, smoke $smoke, with (true, false))
+    };
+    ($name:literal, target $target:literal, sockets $function:path, $size:literal, smoke $smoke:literal) => {
+        work!($name, target $target, $function, $size, smoke $smoke, with (false, true))
+    };
+    ($name:literal, target $target:literal, $function:path, $size:literal, smoke $smoke:literal, with ($timers:literal, $drivers:literal)) => {{
         use $function as run;
         Work {
             name: $name,
             target: $target,
             size: $size,
             smoke_size: $smoke,
-            timers: true,
+            timers: $timers,
+            drivers: $drivers,
             on_tokio: run::<Tokio>,
             on_runnext: run::<Runnext>,
         }
@@ -86,6 +93,11 @@ pub(crate) const ALL: &[Work] = &[
     work!("200,000 timers set, then taken back", target 3.0, timers timers::many_alive, 200_000, smoke 100),
     work!("20,000 sleeps of 1 to 20 ms: mean lateness", target 2.5, timers timers::lateness, 20_000, smoke 100),
     work!("a sleep of 100 us: median time", target 7.0, timers timers::short_sleep, 50, smoke 5),
+    work!("TCP echo of 64 B, 64 connections", target 1.15, sockets networking::tcp_echo, 20, smoke 2),
+    work!("TCP echo of 64 B, 1 connection", target 1.15, sockets networking::tcp_echo_alone, 1_000, smoke 5),
+    work!("TCP connect, accept, close", target 1.1, sockets networking::connect_and_close, 200, smoke 5),
+    work!("UDP ping-pong of 64 B", target 1.1, sockets networking::udp_ping_pong, 1_000, smoke 5),
+    work!("woken from outside beside a socket", target 1.0, sockets networking::woken_from_outside, 300, smoke 5),
 ];
 
 /// Lets a spawned task do `work`, which times itself.

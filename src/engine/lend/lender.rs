@@ -20,7 +20,7 @@ pub(super) struct Unparks(Parker);
 
 impl Wake for Unparks {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        let _woken = self.0.unpark();
     }
 }
 

@@ -5,10 +5,11 @@ mod patience;
 
 use self::patience::Patience;
 use crate::engine::bound::Bound;
+use crate::engine::netpoll::{Netpoll, Seat};
 use crate::engine::primitive::{Arc, AtomicBool, AtomicU32, Ordering};
-use crate::engine::sys::Parker;
+use crate::engine::sys::{Parker, Unparked};
 use crate::engine::util::panics;
-use std::task::Wake;
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
 /// What an M that was taken off the list of parked Ms is to do.
@@ -71,6 +72,8 @@ impl Order {
 #[derive(Debug)]
 pub(crate) struct Machine {
     parker: Parker,
+    /// Where it sleeps instead, if it watches.
+    netpoll: Arc<Netpoll>,
     order: AtomicU32,
     /// The root future of a `block_on` wants to be polled.
     root_woken: AtomicBool,
@@ -83,18 +86,19 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// The M of a pool thread.
-    pub(crate) fn pool() -> Arc<Machine> {
-        Arc::new(Machine::new(false))
+    pub(crate) fn pool(netpoll: Arc<Netpoll>) -> Arc<Machine> {
+        Arc::new(Machine::new(false, netpoll))
     }
 
     /// The M of a thread in `block_on`. Its root future is due for its first poll.
-    pub(crate) fn root() -> Arc<Machine> {
-        Arc::new(Machine::new(true))
+    pub(crate) fn root(netpoll: Arc<Netpoll>) -> Arc<Machine> {
+        Arc::new(Machine::new(true, netpoll))
     }
 
-    fn new(is_root: bool) -> Machine {
+    fn new(is_root: bool, netpoll: Arc<Netpoll>) -> Machine {
         Machine {
             parker: Parker::new(),
+            netpoll,
             order: AtomicU32::new(NONE),
             root_woken: AtomicBool::new(is_root),
             is_root,
@@ -118,7 +122,7 @@ impl Machine {
         debug_assert_eq!(self.order.load(Ordering::Relaxed), NONE);
         // Ordering: Release, partner of the Acquire in `take_order`: a P changes hands here.
         self.order.store(order.encode(), Ordering::Release);
-        self.parker.unpark();
+        self.unpark();
     }
 
     /// The order, if there is one.
@@ -146,7 +150,9 @@ impl Machine {
 
     /// Has the M look around if it sleeps.
     pub(crate) fn unpark(&self) {
-        self.parker.unpark();
+        if self.parker.unpark() == Unparked::Elsewhere {
+            self.netpoll.wake();
+        }
     }
 
     /// Sleeps until there may be an order or the root is woken; it may also be for nothing.
@@ -157,6 +163,21 @@ impl Machine {
     /// As `park`, at most `timeout`. `false` if the time ran out.
     pub(crate) fn park_timeout(&self, timeout: Duration) -> bool {
         self.parker.park_timeout(timeout)
+    }
+
+    /// As `park`, at most `timeout`, in the netpoller: events of sockets end it as well, and those
+    /// who waited for them are added to `wakers`. `false` if there is no token.
+    pub(crate) fn park_watching(
+        &self,
+        seat: &mut Seat<'_>,
+        timeout: Option<Duration>,
+        wakers: &mut Vec<Waker>,
+    ) -> bool {
+        if !self.parker.go_elsewhere() {
+            return true;
+        }
+        seat.poll(timeout, wakers);
+        self.parker.return_here()
     }
 }
 
@@ -170,7 +191,7 @@ impl Wake for Machine {
         // waker did before.
         if !self.root_woken.swap(true, Ordering::AcqRel) {
             // The parker makes a system call only if the thread sleeps.
-            self.parker.unpark();
+            self.unpark();
         }
     }
 }

@@ -136,7 +136,8 @@ impl Shared {
         let events = own.events.get() + 1;
         if events >= self.config.event_interval {
             own.events.set(0);
-            self.run_timers(pp);
+            self.run_all_timers(Some(pp));
+            self.poll_netpoll(pp);
         } else {
             own.events.set(events);
         }
@@ -206,6 +207,11 @@ impl Shared {
         if let Some(gp) = self.take_global(pp, pp.ring.room()) {
             return Found::G(gp);
         }
+        if self.poll_netpoll(pp)
+            && let Some(found) = self.woken_here(pp, m)
+        {
+            return found;
+        }
         if !*spinning {
             if !self.idle.start_spinning() {
                 return self.linger(pp, m);
@@ -216,6 +222,10 @@ impl Shared {
             if self.run_timers(pp) {
                 return self.woken_here(pp, m);
             }
+            if self.netpoll.is_unwatched() {
+                // It is better placed in the netpoller.
+                return Some(Found::Nothing);
+            }
             self.await_bound(m).or_else(|| {
                 let stolen = self.steal(pp, m);
                 stolen
@@ -223,19 +233,21 @@ impl Shared {
                     .map(Found::G)
             })
         });
-        found.unwrap_or_else(|| {
-            if let Some(gp) = self.steal_any(pp, m) {
-                return Found::G(gp);
-            }
-            let woken = self.run_all_timers(Some(pp));
-            woken
-                .then(|| self.woken_here(pp, m))
-                .flatten()
-                .unwrap_or_else(|| {
-                    pp.stats.noops.add(1);
-                    Found::Nothing
-                })
-        })
+        match found {
+            None | Some(Found::Nothing) => {}
+            Some(found) => return found,
+        }
+        if let Some(gp) = self.steal_any(pp, m) {
+            return Found::G(gp);
+        }
+        let woken = self.run_all_timers(Some(pp));
+        woken
+            .then(|| self.woken_here(pp, m))
+            .flatten()
+            .unwrap_or_else(|| {
+                pp.stats.noops.add(1);
+                Found::Nothing
+            })
     }
 
     /// What there is to do for an M that had nothing before it woke somebody.
@@ -259,6 +271,9 @@ impl Shared {
         let found = m.patience.spin(|| {
             if self.run_timers(pp) {
                 return self.woken_here(pp, m);
+            }
+            if self.netpoll.is_unwatched() {
+                return Some(Found::Nothing);
             }
             self.await_bound(m)
         });

@@ -27,6 +27,27 @@
 //! fences, and if it was the last one, looks at all queues for those who relied on it and wakes a
 //! successor if it sees anything. In Go it wakes one blindly, which then mostly finds nothing.
 //!
+//! **Watching** (`io.rs`) is how the list of parked Ms and the sockets go together. Once a socket is
+//! registered, somebody has to see its events. This is an M that *watches*: it parks like any other,
+//! but sleeps in the netpoller rather than in its parker, where `unpark` finds it (V4). Or it is
+//! every M that holds a P: before it parks it will try to watch, and until then it asks for events
+//! now and then. What must not happen is that there are idle Ps and nobody of either kind.
+//! - V1. A parking M, at P4, after the fence of P2: if a socket is registered, take the seat in the
+//!   netpoller, say that it is watched, and sleep there.
+//! - V2. Whoever registers a socket without holding a P: fence, then V3.
+//! - V3. Whoever stops watching without taking a P, or gives up a P without parking, after having
+//!   done so: fence; if a socket is registered, nobody watches, some P is idle and no M spins, wake
+//!   an M with that P. It will find nothing, park, and come to V1.
+//! - V4. The watching M first takes the seat, then marks its parker, then sleeps. `unpark` swaps the
+//!   mark for a token and, since it found the mark, wakes the netpoller as well. If the token was
+//!   there before the mark, the M does not sleep. If it comes after the mark, the netpoller's waker
+//!   is written to after the mark too, and the sleep that follows ends; nobody else can have taken
+//!   that event, for the seat is the M's.
+//!
+//! The fence of a parking M and that of V2 or V3 come one after the other. If the parker's is first,
+//! V3 sees its P idle. If it is second, the parker sees the socket and the empty seat. If it finds
+//! the seat taken by an M with a P that asks without waiting, that M is the second kind.
+//!
 //! A push to the submitter's *own* ring leaves S2 out: the owner is awake, so the G cannot be
 //! lost, and the owner checks S3 again before its next turn. What is risked is that one G waits
 //! for one poll beside an M that parked in the same nanoseconds; what is saved is a fence on every
@@ -47,6 +68,7 @@
 mod blocking;
 mod decay;
 mod find;
+mod io;
 mod park;
 mod root;
 mod schedule;
@@ -58,6 +80,8 @@ mod threads;
 #[cfg_attr(not(feature = "time"), allow(dead_code))] // Nobody sets a timer then.
 pub(crate) mod time;
 mod track;
+#[cfg_attr(not(any(stackful, feature = "net")), allow(dead_code))]
+pub(crate) mod wait;
 mod wake;
 
 pub(crate) use crate::engine::current::EnteredBox as Entered;
@@ -72,6 +96,7 @@ pub(crate) use threads::{DEFAULT_NAME, Hooks};
 
 use crate::engine::current::{self, Role};
 use crate::engine::idle::Idle;
+use crate::engine::netpoll::Netpoll;
 use crate::engine::primitive::{Arc, AtomicU64, Mutex, Ordering};
 use crate::engine::processor::Processor;
 use crate::engine::queue::Global;
@@ -89,7 +114,7 @@ pub(crate) struct Config {
     pub(crate) multi: bool,
     /// Every how many turns the global queue is looked at first.
     pub(crate) global_queue_interval: u32,
-    /// Every how many turns due timers are looked for.
+    /// Every how many turns due timers and events of sockets are looked for.
     pub(crate) event_interval: u32,
     /// Whether the clock begins stopped.
     #[cfg(feature = "test-util")]
@@ -121,6 +146,7 @@ pub(crate) struct Shared {
     blocking: blocking::Pool,
     time: time::Time,
     stop: shutdown::Stop,
+    netpoll: Arc<Netpoll>,
     #[cfg(stackful)]
     stacks: crate::engine::stack::Pool,
     #[cfg(stackful)]
@@ -192,6 +218,7 @@ impl Shared {
             blocking: blocking::Pool::default(),
             time: time::Time::new(&config, me),
             stop: shutdown::Stop::new(procs),
+            netpoll: Arc::default(),
             #[cfg(stackful)]
             stacks: crate::engine::stack::Pool::new(config.stacks.size, config.stacks.max),
             #[cfg(stackful)]

@@ -1,8 +1,10 @@
 //! The parking side, P1 to P4.
 
 use super::Shared;
+use super::io::Slept;
 use super::threads::Listed;
-use super::time::as_runner;
+use super::time::{Alarm, as_runner};
+use super::wake::wake_all;
 use crate::engine::current::Context;
 use crate::engine::machine::{Machine, Order, call_hook};
 use crate::engine::primitive::{Arc, Ordering, fence};
@@ -44,6 +46,8 @@ impl Shared {
         }
         let mut hooked = false;
         let mut surplus_since = None;
+        // Who waited for sockets, and is to be woken.
+        let mut wakers = Vec::new();
         let woken = loop {
             // P3.
             let (due, earliest) = self.look_at_timers();
@@ -59,36 +63,42 @@ impl Shared {
             if self.advance_clock(m, earliest) {
                 continue;
             }
-            // P4.
+            // P4, V1.
             let since = sys::now();
             let alarm = if self.watches(m) {
                 self.set_alarm(earliest)
             } else {
-                None
+                Alarm::None
+            };
+            let rings_in = match alarm {
+                Alarm::None => None,
+                Alarm::First(timeout) | Alarm::Second(timeout) => Some(timeout),
             };
             let leaves_in = (listed == Listed::Surplus).then(|| {
                 let idle = since.saturating_duration_since(*surplus_since.get_or_insert(since));
                 self.config.keep_alive.saturating_sub(idle)
             });
-            let timeout = match (alarm, leaves_in) {
+            let timeout = match (rings_in, leaves_in) {
                 (Some(a), Some(b)) => Some(a.min(b)),
                 (a, b) => a.or(b),
             };
-            let timed_out = match timeout {
-                Some(timeout) => !m.park_timeout(timeout),
-                None => {
-                    m.park();
-                    false
-                }
-            };
-            if alarm.is_some() {
+            let slept = self.sleep(m, timeout, &mut wakers);
+            if matches!(alarm, Alarm::First(_)) {
                 self.unset_alarm();
             }
-            m.patience.slept(since, !timed_out);
+            m.patience.slept(since, slept == Slept::Woken);
             if let Some(order) = m.take_order() {
                 break Woken::Ordered(order);
             }
-            if timed_out && timeout == leaves_in && self.threads.unlist(m) {
+            if !wakers.is_empty() {
+                if let Some(pp) = self.take_p_for_events(m, &mut listed) {
+                    break Woken::Ordered(Order::Run { pp, spinning: true });
+                }
+                // The Ms that have the Ps find the Gs in the global queue.
+                wake_all(&mut wakers);
+                continue;
+            }
+            if slept == Slept::TimedOut && timeout == leaves_in && self.threads.unlist(m) {
                 break Woken::Ordered(Order::Exit);
             }
         };
@@ -97,8 +107,21 @@ impl Shared {
             self.leave_timers();
         }
         m.bound.wake_up();
+        if let Woken::Ordered(Order::Run { pp, .. }) = woken {
+            // So that the Gs go to its ring.
+            context.set_pp(Some(&self.procs[pp]));
+        }
+        wake_all(&mut wakers);
         if hooked {
             call_hook("on_thread_unpark", self.config.hooks.unpark.as_ref());
+        }
+        match woken {
+            // It has a P, or takes one if any is idle.
+            Woken::Ordered(Order::Run { .. }) | Woken::Root => {}
+            // V3.
+            Woken::Ordered(Order::Bound | Order::Decay | Order::Block | Order::Exit) => {
+                self.see_to_watching();
+            }
         }
         woken
     }
@@ -117,6 +140,19 @@ impl Shared {
         let _ = (m, earliest);
         #[cfg(not(feature = "test-util"))]
         false
+    }
+
+    /// An idle P for `m`, which has Gs to make ready, and is off the list then.
+    fn take_p_for_events(&self, m: &Arc<Machine>, listed: &mut Listed) -> Option<usize> {
+        if self.stopping() || !self.threads.unlist(m) {
+            // An order is coming.
+            return None;
+        }
+        let pp = self.idle.claim_spinning();
+        if pp.is_none() {
+            *listed = self.threads.list(m, self.procs.len());
+        }
+        pp
     }
 
     /// P3: a reason not to sleep, if there is one; `due`: a timer is.

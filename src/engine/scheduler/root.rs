@@ -15,7 +15,7 @@ impl Shared {
     ///
     /// The caller has checked that this thread may be blocked.
     pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
-        let m = Machine::root();
+        let m = Machine::root(self.netpoll.clone());
         let context = Context::new(self.home());
         let _entered = Entered::new(&context, Role::Running);
         let waker = Waker::from(m.clone());

@@ -285,6 +285,7 @@ impl Shared {
         }
         // Not before: destructors may wait for them. Roots that do have to know.
         self.close_timers();
+        self.shut_netpoll();
         self.threads.tally().drained();
     }
 

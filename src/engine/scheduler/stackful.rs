@@ -18,7 +18,7 @@
 
 mod here;
 
-pub(crate) use here::{Here, Stacked, block_thread, here, stacked, unwind, yield_at_once};
+pub(crate) use here::{Here, Stacked, here, stacked, unwind, yield_at_once};
 
 use super::Shared;
 use super::schedule::Spawn;

@@ -326,7 +326,7 @@ impl Shared {
 
 /// What a pool thread does: one order after the other.
 fn thread_main(shared: &Arc<Shared>, first: Order) {
-    let m = Machine::pool();
+    let m = Machine::pool(shared.netpoll.clone());
     let context = Context::of_pool(shared.home(), &m);
     let _entered = Entered::new(&context, Role::Plain);
     let hooks = &shared.config.hooks;

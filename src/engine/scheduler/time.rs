@@ -15,6 +15,7 @@
 //!
 //! `alarm` saves most of these wake-ups: it is no later than what somebody sleeps by.
 
+use super::wake::wake_all;
 use super::{Config, Shared};
 use crate::engine::current::{self, Role};
 use crate::engine::primitive::{Arc, AtomicU64, Ordering, fence};
@@ -22,7 +23,7 @@ use crate::engine::processor::Processor;
 use crate::engine::sys::Instant;
 use crate::engine::timer::clock::{Clock, nanos};
 use crate::engine::timer::{BATCH, Inserted, Key, NEVER, State, Timers};
-use crate::engine::util::{CachePadded, panics};
+use crate::engine::util::CachePadded;
 use std::sync::Weak;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -68,13 +69,20 @@ impl Time {
     }
 }
 
-/// Wakes all of `wakers`; a panic of one has been reported by the panic hook, and ends here.
-fn wake_all(wakers: &mut Vec<Waker>) {
-    for waker in wakers.drain(..) {
-        if let Err(payload) = panics::caught(|| waker.wake()) {
-            panics::discard(payload);
-        }
-    }
+/// How long after a timer is due those wake up who only make sure of it, in nanoseconds. A guess, as
+/// long as a task may block its thread before Go takes notice.
+const SECOND: u64 = 10_000_000;
+
+/// For how long an M may sleep because of timers.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Alarm {
+    /// There are none.
+    None,
+    /// Until the earliest: others rely on it.
+    First(Duration),
+    /// Until the earliest is late: another M wakes up for it.
+    Second(Duration),
 }
 
 impl Shared {
@@ -198,13 +206,19 @@ impl Shared {
     }
 
     /// For how long an M may sleep that is on the list, if the earliest timer is due at `earliest`.
-    pub(super) fn set_alarm(&self, earliest: u64) -> Option<Duration> {
+    ///
+    /// One M wakes up for the earliest timer; the others only if it has not been seen to long after
+    /// that, as the first may have been woken for something else that keeps it busy.
+    pub(super) fn set_alarm(&self, earliest: u64) -> Alarm {
         if earliest == NEVER || self.time.clock.is_stopped() {
-            return None;
+            return Alarm::None;
         }
         // Ordering: Relaxed, see `ring`.
-        self.time.alarm.fetch_min(earliest, Ordering::Relaxed);
-        Some(self.time.clock.until(earliest))
+        if self.time.alarm.fetch_min(earliest, Ordering::Relaxed) > earliest {
+            Alarm::First(self.time.clock.until(earliest))
+        } else {
+            Alarm::Second(self.time.clock.until(earliest.saturating_add(SECOND)))
+        }
     }
 
     /// An M that slept by an alarm is awake. It looks at the timers before it sleeps again.
@@ -279,7 +293,7 @@ impl Shared {
 
     /// As an M that is about to park: wakes whoever waits for a timer that is due, on a thread that
     /// waits for something and runs no Gs. For how long it may sleep.
-    #[cfg(stackful)]
+    #[cfg_attr(not(any(stackful, feature = "net")), allow(dead_code))] // Nobody waits then.
     pub(super) fn run_timers_elsewhere(&self) -> Option<Duration> {
         self.run_all_timers(None);
         let earliest = self.earliest_alive();

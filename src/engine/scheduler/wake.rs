@@ -1,10 +1,12 @@
 //! S3: finding a thread for a P.
 
 use super::Shared;
-use crate::engine::current::Context;
+use crate::engine::current::{self, Context, Role};
 use crate::engine::machine::Order;
 use crate::engine::processor::Processor;
 use crate::engine::task::Gp;
+use crate::engine::util::panics;
+use std::task::Waker;
 
 /// Counts an overflow of `pp` on its way to the global queue.
 pub(super) struct OverflowOf<'a> {
@@ -106,5 +108,25 @@ impl Shared {
         if self.work_visible() && self.idle.wants_wake() {
             self.wakep();
         }
+        // V3.
+        self.see_to_watching();
     }
+}
+
+/// Wakes them all: with a P held they go to its ring.
+///
+/// They may be the user's code, which must not block here, as in a poll; a panic in one is reported
+/// by the hook and keeps no other from being woken.
+pub(super) fn wake_all(wakers: &mut Vec<Waker>) {
+    if wakers.is_empty() {
+        return;
+    }
+    let role = current::set_role(Role::Running);
+    current::set_budget(None);
+    for waker in wakers.drain(..) {
+        if let Err(payload) = panics::caught(|| waker.wake()) {
+            panics::discard(payload);
+        }
+    }
+    current::set_role(role);
 }

@@ -5,6 +5,7 @@
 //! | [`Parker`] | one thread sleeps in `park` until `unpark`, which may come first; see its docs |
 //! | [`available_cpus`] | how many Ps make sense, honouring affinity and cgroup quotas |
 //! | [`now`] | the one monotonic clock |
+//! | `descriptor` | what std does not know of descriptors, where there are such |
 //!
 //! On Linux the parker is a futex; elsewhere a mutex and a condition variable.
 
@@ -15,8 +16,23 @@ mod parker;
 #[path = "parker_condvar.rs"]
 mod parker;
 
+#[cfg(all(unix, feature = "net"))]
+mod descriptor;
+
+#[cfg(all(unix, feature = "net"))]
+pub(crate) use descriptor::{access_mode, peer_credentials, set_nonblocking};
 pub(crate) use parker::Parker;
 pub(crate) use std::time::Instant;
+
+/// Where the thread was that was given a token.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unparked {
+    /// In `park`, and is awake now; or not asleep at all.
+    Here,
+    /// Asleep elsewhere: whoever gave the token has to wake it there.
+    Elsewhere,
+}
 
 /// The number of threads that can run at once, as the operating system tells it.
 pub(crate) fn available_cpus() -> usize {
@@ -30,15 +46,15 @@ pub(crate) fn now() -> Instant {
 
 #[cfg(test)]
 mod tests {
-    use super::Parker;
+    use super::{Parker, Unparked};
     use crate::engine::primitive::{Arc, AtomicBool, Ordering, thread};
     use std::time::Duration;
 
     #[test]
     fn a_token_given_first_is_found_at_once() {
         let parker = Parker::new();
-        parker.unpark();
-        parker.unpark();
+        assert_eq!(parker.unpark(), Unparked::Here);
+        assert_eq!(parker.unpark(), Unparked::Here);
         parker.park();
         assert!(!parker.park_timeout(Duration::from_millis(1)));
     }
@@ -54,7 +70,20 @@ mod tests {
             }
         });
         shared.1.store(true, Ordering::Relaxed);
-        shared.0.unpark();
+        let _woken = shared.0.unpark();
         sleeper.join().unwrap();
+    }
+
+    #[test]
+    fn a_thread_that_sleeps_elsewhere_is_not_woken_here() {
+        let parker = Parker::new();
+        assert!(parker.go_elsewhere());
+        assert_eq!(parker.unpark(), Unparked::Elsewhere);
+        assert_eq!(parker.unpark(), Unparked::Here, "it is told once");
+        assert!(parker.return_here());
+        assert!(!parker.return_here());
+        assert_eq!(parker.unpark(), Unparked::Here);
+        assert!(!parker.go_elsewhere(), "there is a token");
+        assert!(parker.go_elsewhere());
     }
 }

@@ -1,11 +1,13 @@
 //! The parker on Linux: one futex word.
 
+use super::Unparked;
 use crate::engine::primitive::{AtomicU32, Ordering};
 use std::time::Duration;
 
 const EMPTY: u32 = 0;
 const NOTIFIED: u32 = 1;
 const PARKED: u32 = 2;
+const ELSEWHERE: u32 = 3;
 
 /// Lets one thread sleep until another calls [`unpark`](Parker::unpark).
 ///
@@ -35,15 +37,39 @@ impl Parker {
         self.park_until(Some(timeout))
     }
 
-    /// Gives the token, and wakes the sleeper if there is one.
+    /// Gives the token, and wakes the sleeper if there is one here.
     #[inline]
-    pub(crate) fn unpark(&self) {
+    pub(crate) fn unpark(&self) -> Unparked {
         // Ordering: Release, for the Acquire in `park_until`: what the waker wrote is seen by
         // the woken. The swap reads PARKED only from the sleeper's compare-exchange below, so a
         // system call is made only for a thread that sleeps or is about to.
-        if self.state.swap(NOTIFIED, Ordering::Release) == PARKED {
-            self.wake();
+        match self.state.swap(NOTIFIED, Ordering::Release) {
+            PARKED => self.wake(),
+            ELSEWHERE => return Unparked::Elsewhere,
+            _ => {}
         }
+        Unparked::Here
+    }
+
+    /// Notes that the thread goes to sleep elsewhere, until [`return_here`](Parker::return_here).
+    /// `false`: there is a token, which was taken, and a reason not to go.
+    #[must_use]
+    pub(crate) fn go_elsewhere(&self) -> bool {
+        // Ordering: Acquire on both paths, partner of `unpark`'s Release.
+        let gone = self
+            .state
+            .compare_exchange(EMPTY, ELSEWHERE, Ordering::Acquire, Ordering::Acquire)
+            .is_ok();
+        if !gone {
+            self.state.swap(EMPTY, Ordering::Acquire);
+        }
+        gone
+    }
+
+    /// The thread has come back. `true` if a token was taken.
+    pub(crate) fn return_here(&self) -> bool {
+        // Ordering: Acquire, as above.
+        self.state.swap(EMPTY, Ordering::Acquire) == NOTIFIED
     }
 
     fn park_until(&self, timeout: Option<Duration>) -> bool {

@@ -11,6 +11,8 @@ mod loom_inbox;
 #[cfg(loom)]
 mod loom_lend;
 #[cfg(loom)]
+mod loom_netpoll;
+#[cfg(loom)]
 mod loom_parking;
 #[cfg(loom)]
 mod loom_registry;

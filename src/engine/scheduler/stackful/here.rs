@@ -2,16 +2,12 @@
 
 use crate::engine::context::stack_pointer;
 use crate::engine::current::{self, Role};
-use crate::engine::primitive::Arc;
-use crate::engine::scheduler::Shared;
-use crate::engine::scheduler::blocking::give_way;
-use crate::engine::sys::Parker;
 use crate::engine::task::G;
 use crate::engine::task::coroutine::{self, Head, Said, Unwind};
 use std::future::Future;
 use std::pin::Pin;
 use std::ptr::NonNull;
-use std::task::{Poll, Wake, Waker};
+use std::task::{Poll, Waker};
 
 /// What a wait means where it is called.
 #[derive(Clone, Copy, Debug)]
@@ -178,33 +174,4 @@ impl Stacked {
 #[cold]
 pub(crate) fn unwind() -> ! {
     std::panic::resume_unwind(Box::new(Unwind))
-}
-
-/// Waits for `future` by blocking the thread. If it holds a P, others get that.
-pub(crate) fn block_thread<F: Future>(mut future: Pin<&mut F>) -> F::Output {
-    struct Unparks(Parker);
-    impl Wake for Unparks {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let parker = Arc::new(Unparks(Parker::new()));
-    let waker = Waker::from(parker.clone());
-    let mut cx = std::task::Context::from_waker(&waker);
-    if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
-        return output;
-    }
-    let runtime = Shared::current();
-    give_way(|| {
-        loop {
-            // All Ms may be asleep, or wait for this very thread.
-            match runtime.as_ref().and_then(|r| r.run_timers_elsewhere()) {
-                Some(timeout) => drop(parker.0.park_timeout(timeout)),
-                None => parker.0.park(),
-            }
-            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
-                return output;
-            }
-        }
-    })
 }

@@ -1,0 +1,7 @@
+//! Descriptors of whatever kind the system can wait for.
+
+mod async_fd;
+mod guard;
+
+pub use async_fd::{AsyncFd, AsyncFdTryNewError};
+pub use guard::{AsyncFdReadyGuard, AsyncFdReadyMutGuard, TryIoError};

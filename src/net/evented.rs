@@ -1,0 +1,260 @@
+//! A source of events, with its place in the netpoller of a runtime.
+
+use crate::engine::netpoll::{Direction, Event, Readiness, Registration};
+use crate::io::{Interest, Ready};
+use crate::runtime::Handle;
+use crate::task::coop;
+use mio::event::Source;
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll, ready};
+
+/// A source that is registered until it is dropped or taken out.
+#[derive(Debug)]
+pub(crate) struct Evented<E: Source> {
+    /// Empty in the destructor alone.
+    io: Option<E>,
+    registration: Registration,
+}
+
+/// What is assumed of a new source, before its first event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Assume {
+    /// That a system call is worth a try.
+    Ready,
+    /// Nothing, since a call would mean something else, or its readiness is what is asked for.
+    Nothing,
+}
+
+impl<E: Source> Evented<E> {
+    /// Registers `io` with the current runtime.
+    ///
+    /// # Errors
+    /// Those of the operating system, or the runtime is gone.
+    ///
+    /// # Panics
+    /// If there is no current runtime.
+    #[track_caller]
+    pub(crate) fn new(io: E, assume: Assume) -> io::Result<Evented<E>> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        Evented::on(&Handle::current(), io, interest, assume).map_err(|(_, error)| error)
+    }
+
+    /// Registers `io` for `interest` with the runtime of `handle`.
+    ///
+    /// # Errors
+    /// As for `new`, and gives `io` back.
+    pub(crate) fn on(
+        handle: &Handle,
+        mut io: E,
+        interest: Interest,
+        assume: Assume,
+    ) -> Result<Evented<E>, (E, io::Error)> {
+        let shared = handle.shared();
+        let assumed = match assume {
+            Assume::Ready => Readiness::MAY_READ | Readiness::MAY_WRITE,
+            Assume::Nothing => Readiness::EMPTY,
+        };
+        match shared
+            .netpoll()
+            .register(&mut io, interest.to_mio(), assumed)
+        {
+            Ok(registration) => {
+                shared.note_registered();
+                Ok(Evented {
+                    io: Some(io),
+                    registration,
+                })
+            }
+            Err(error) => Err((io, error)),
+        }
+    }
+
+    /// Registers what this source brought forth, on the same runtime.
+    ///
+    /// # Errors
+    /// Those of the operating system, or the runtime is gone.
+    pub(crate) fn beside<F: Source>(&self, mut io: F) -> io::Result<Evented<F>> {
+        let assumed = Readiness::MAY_READ | Readiness::MAY_WRITE;
+        let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
+        let registration = self.registration.beside(&mut io, interest, assumed)?;
+        Ok(Evented {
+            io: Some(io),
+            registration,
+        })
+    }
+
+    /// The source.
+    #[inline]
+    pub(crate) fn io(&self) -> &E {
+        self.io.as_ref().expect("it is there until the destructor")
+    }
+
+    /// The source, for changes that leave its descriptor as it is.
+    pub(crate) fn io_mut(&mut self) -> &mut E {
+        self.io.as_mut().expect("it is there until the destructor")
+    }
+
+    /// Takes the source out, which is not registered any more.
+    ///
+    /// # Errors
+    /// Those of the operating system.
+    pub(crate) fn into_inner(mut self) -> io::Result<E> {
+        let mut io = self.io.take().expect("it is there until the destructor");
+        self.registration.deregister(&mut io)?;
+        Ok(io)
+    }
+
+    /// As `into_inner`; a source that cannot be deregistered is not what was registered, and of no
+    /// concern to the netpoller any more.
+    pub(crate) fn into_inner_anyway(mut self) -> E {
+        let mut io = self.io.take().expect("it is there until the destructor");
+        let _deregistered = self.registration.deregister(&mut io);
+        io
+    }
+
+    /// Waits until it is ready for something of `interest`.
+    pub(crate) async fn ready(&self, interest: Interest) -> io::Result<Ready> {
+        let event = self.event(interest.mask()).await?;
+        Ok(Ready::new(event.ready))
+    }
+
+    /// As `ready`, and with what [`clear`](Evented::clear) needs.
+    pub(crate) async fn event(&self, mask: Readiness) -> io::Result<Event> {
+        let event = self.registration.wait(mask).await?;
+        poll_fn(coop::poll_proceed).await.made_progress();
+        Ok(event)
+    }
+
+    /// As `ready`, for the one task that waits for `direction` in this way.
+    pub(crate) fn poll_ready(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+    ) -> Poll<io::Result<Event>> {
+        let step = ready!(coop::poll_proceed(cx));
+        let event = ready!(self.registration.poll(direction, direction.mask(), cx))?;
+        step.made_progress();
+        Poll::Ready(Ok(event))
+    }
+
+    /// Takes back what `event` said, unless there was another one since.
+    pub(crate) fn clear(&self, event: Event) {
+        self.registration.clear(event);
+    }
+
+    /// What is known of `mask` without waiting.
+    pub(crate) fn look(&self, mask: Readiness) -> io::Result<Event> {
+        self.registration.look(mask)
+    }
+
+    /// Calls `f` if that is worth a try.
+    pub(crate) fn try_io<R>(
+        &self,
+        interest: Interest,
+        f: impl FnOnce(&E) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let event = self.registration.look(interest.try_mask())?;
+        if event.ready.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let result = f(self.io());
+        if is_would_block(&result) {
+            self.registration.clear(event);
+        }
+        result
+    }
+
+    /// Calls `f`, again after each wait, until it does not say that it would block.
+    pub(crate) async fn async_io<R>(
+        &self,
+        interest: Interest,
+        mut f: impl FnMut(&E) -> io::Result<R>,
+    ) -> io::Result<R> {
+        loop {
+            let event = self.registration.wait(interest.try_mask()).await?;
+            let step = poll_fn(coop::poll_proceed).await;
+            let result = f(self.io());
+            if is_would_block(&result) {
+                self.registration.clear(event);
+            } else {
+                step.made_progress();
+                return result;
+            }
+        }
+    }
+
+    /// As `async_io`, for the one task that waits for `direction` in this way.
+    pub(crate) fn poll_io<R>(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        mut f: impl FnMut(&E) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        loop {
+            let step = ready!(coop::poll_proceed(cx));
+            let event = ready!(self.registration.poll(direction, direction.try_mask(), cx))?;
+            let result = f(self.io());
+            if is_would_block(&result) {
+                self.registration.clear(event);
+            } else {
+                step.made_progress();
+                return Poll::Ready(result);
+            }
+        }
+    }
+
+    /// As `poll_io`, of a stream's `f` that moves up to `len` bytes and says how many.
+    ///
+    /// Where the system tells of what comes later by a new event, fewer bytes than asked for say that
+    /// there are no more, and that the next call would block: it is not made.
+    pub(crate) fn poll_transfer(
+        &self,
+        cx: &mut Context<'_>,
+        direction: Direction,
+        len: usize,
+        mut f: impl FnMut(&E) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let step = ready!(coop::poll_proceed(cx));
+            let event = ready!(self.registration.poll(direction, direction.try_mask(), cx))?;
+            let result = f(self.io());
+            match result {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.registration.clear(event);
+                    continue;
+                }
+                Ok(moved) if 0 < moved && moved < len && PARTIAL_IS_LAST => {
+                    self.registration.clear(event);
+                }
+                _ => {}
+            }
+            step.made_progress();
+            return Poll::Ready(result);
+        }
+    }
+}
+
+/// Whether an event follows whenever more comes after a read that found less than it asked for, or
+/// more room after such a write. Other systems than those of epoll and kqueue do not promise it.
+const PARTIAL_IS_LAST: bool = cfg!(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "freebsd",
+    target_os = "macos",
+    target_os = "netbsd",
+    target_os = "openbsd",
+));
+
+fn is_would_block<R>(result: &io::Result<R>) -> bool {
+    matches!(result, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+}
+
+impl<E: Source> Drop for Evented<E> {
+    fn drop(&mut self) {
+        if let Some(mut io) = self.io.take() {
+            // If its owner closed it behind our back there is nothing left to deregister.
+            let _deregistered = self.registration.deregister(&mut io);
+        }
+    }
+}
