@@ -6,7 +6,8 @@
 //! (`cargo bench --bench stackful`). If they have nothing to do with each other, sharing them
 //! doubles what they get done. Nobody can tell before they have begun. So an M begins with one, and
 //! takes twice as many each time; unless Gs of other Ms wake its own: then it takes none for a
-//! while, in which the others begin beside each other, and longer each time.
+//! while, in which the others begin beside each other, and longer each time. After that it takes one all
+//! the same, since the P it takes it from may be stuck.
 
 use crate::engine::sys::{Instant, now};
 use std::cell::Cell;
@@ -24,6 +25,8 @@ pub(crate) struct Appetite {
     most: Cell<usize>,
     pause: Cell<Duration>,
     until: Cell<Option<Instant>>,
+    /// It has taken none for a while, because of what its own Gs do, and takes one next.
+    abstained: Cell<bool>,
 }
 
 impl Appetite {
@@ -33,6 +36,7 @@ impl Appetite {
             most: Cell::new(1),
             pause: Cell::new(PAUSE),
             until: Cell::new(None),
+            abstained: Cell::new(false),
         }
     }
 
@@ -42,11 +46,14 @@ impl Appetite {
         if free {
             self.most.set(1);
             self.pause.set(PAUSE);
+            self.abstained.set(false);
         } else if chatted {
             self.most.set(1);
-            self.pause.set((self.pause.get() * 2).min(LONGEST));
-            self.until.set(Some(now() + self.pause.get()));
-            return 0;
+            if !self.abstained.replace(true) {
+                self.pause.set((self.pause.get() * 2).min(LONGEST));
+                self.until.set(Some(now() + self.pause.get()));
+                return 0;
+            }
         }
         if self.until.get().is_some_and(|until| now() < until) {
             return 0;
@@ -57,6 +64,7 @@ impl Appetite {
     /// Notes that it took something.
     pub(crate) fn took(&self) {
         self.most.set(self.most.get().saturating_mul(2));
+        self.abstained.set(false);
         self.until.set(Some(now() + PAUSE));
     }
 }
@@ -81,6 +89,8 @@ mod tests {
         assert!(appetite.until.get().is_some());
         appetite.until.set(None);
         assert_eq!(appetite.most(false, false), 1);
+        appetite.took();
+        appetite.until.set(None);
         let longer = appetite.pause.get();
         assert_eq!(appetite.most(false, true), 0);
         assert!(appetite.pause.get() > longer);
@@ -88,5 +98,25 @@ mod tests {
         appetite.until.set(None);
         assert_eq!(appetite.most(true, false), 1);
         assert!(appetite.pause.get() < longer);
+    }
+    #[test]
+    fn an_m_whose_gs_are_woken_all_the_time_takes_one_after_each_pause() {
+        let appetite = Appetite::new();
+        appetite.took();
+        for _ in 0..3 {
+            appetite.until.set(None);
+            assert_eq!(appetite.most(false, true), 0);
+            let until = appetite.until.get();
+            assert!(until.is_some());
+            appetite.most(false, true);
+            assert_eq!(
+                appetite.until.get(),
+                until,
+                "it does not begin to pause again"
+            );
+            appetite.until.set(None);
+            assert_eq!(appetite.most(false, true), 1);
+            appetite.took();
+        }
     }
 }
