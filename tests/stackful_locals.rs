@@ -10,7 +10,8 @@ use runnext::sync::{Barrier, oneshot};
 use runnext::task::{self, LocalSet, spawn_local};
 use runnext::{spawn, wait};
 use std::cell::{Cell, RefCell};
-use std::future::pending;
+use std::future::{Future, pending, poll_fn};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
@@ -206,6 +207,36 @@ fn an_entered_runtime_stays_entered_for_the_task_alone() {
             rt.block_on(task).unwrap();
         }
     });
+}
+
+#[test]
+fn what_a_leaked_guard_leaves_does_not_move_to_another_thread() {
+    let other = current_thread();
+    let rt = current_thread();
+    let (enter, own) = (other.handle().clone(), rt.handle().id());
+    let (tell, told) = oneshot::channel();
+    let (wake, mut woken) = oneshot::channel::<()>();
+    let f = move || {
+        let (mut tell, before) = (Some(tell), thread::current().id());
+        wait(poll_fn(|cx| {
+            if let Some(tell) = tell.take() {
+                std::mem::forget(enter.enter());
+                tell.send(()).unwrap();
+            }
+            Pin::new(&mut woken).poll(cx)
+        }))
+        .unwrap();
+        (thread::current().id() != before, Handle::current().id())
+    };
+    // SAFETY: all that it has is Send, as the guard is not there any more, and what looks at
+    // thread-locals is behind a call.
+    let builder = unsafe { stackful::Builder::new().migratable() };
+    let task = builder.go_on(f, rt.handle()).unwrap();
+    // It begins on this thread, and goes on on another one, to which the guard was nothing.
+    rt.block_on(told).unwrap();
+    wake.send(()).unwrap();
+    let outcome = thread::scope(|scope| scope.spawn(|| rt.block_on(task)).join().unwrap());
+    assert_eq!(outcome.unwrap(), (true, own));
 }
 
 #[test]

@@ -161,11 +161,16 @@ impl Stacked {
     fn leave_with_aside(self, said: Said) -> coroutine::Order {
         // SAFETY: as in `leave`.
         let gp = unsafe { self.0.as_ref() };
+        // SAFETY: it is stackful.
+        let moves = unsafe { Head::of(self.0.cast()) }.is_migratable();
         let aside = current::put_aside();
         // SAFETY: as above.
         let order = unsafe { coroutine::pause(gp, said) };
-        // A G with something to put aside is not one that moves, see `here`.
-        current::take_up(aside);
+        // A G that may move has nothing to put aside, see `here`: but for what guards left that were
+        // leaked since. It belongs to the other thread, and nobody misses it here.
+        if !moves {
+            current::take_up(aside);
+        }
         order
     }
 }
