@@ -6,11 +6,12 @@ mod common;
 use common::{Drops, Gate, current_thread, multi_thread, on_each_flavor, run_until};
 use runnext::stackful::{self, blocking, dedicated};
 use runnext::sync::{mpsc, oneshot};
+use runnext::task::block_in_place;
 use runnext::{go, spawn, wait};
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 #[test]
@@ -284,6 +285,42 @@ fn a_runtime_that_ends_inside_a_stackful_task_is_refused_or_left_to_the_backgrou
         assert!(message.contains("cannot drop a runtime"), "{message}");
         run_until(&rt, || drops.alive() == 0);
     });
+}
+
+#[test]
+fn in_place_of_a_task_whose_thread_has_no_processor_does_not_wait_for_itself() {
+    let rt = multi_thread(1);
+    let drops = Drops::new();
+    let guard = drops.guard();
+    let busy = Arc::new(AtomicBool::new(true));
+    let (give, given) = std::sync::mpsc::channel::<runnext::runtime::Runtime>();
+    let (tell, told) = std::sync::mpsc::channel();
+    rt.handle().go(move || {
+        let _guard = guard;
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let keeps = busy.clone();
+        spawn(async move {
+            begun.send(()).unwrap();
+            while keeps.load(Ordering::Relaxed) {
+                thread::yield_now();
+            }
+        });
+        // Gives the only processor to the one that keeps it.
+        block_in_place(|| has_begun.recv().unwrap());
+        stackful::yield_now();
+        let dropped = block_in_place(|| {
+            let rt = given.recv().unwrap();
+            catch_unwind(AssertUnwindSafe(|| drop(rt)))
+        });
+        busy.store(false, Ordering::Relaxed);
+        tell.send(common::text(&*dropped.unwrap_err())).unwrap();
+    });
+    give.send(rt).unwrap();
+    let message = told.recv().unwrap();
+    assert!(message.contains("cannot drop a runtime"), "{message}");
+    while drops.alive() > 0 {
+        thread::yield_now();
+    }
 }
 
 #[test]

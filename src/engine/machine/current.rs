@@ -98,6 +98,8 @@ pub(crate) struct Context {
     pp: Cell<*const Processor>,
     /// It gave its P away in the middle of a poll, which goes on.
     stray: Cell<bool>,
+    /// It is in a poll that it began without a P.
+    without_p: Cell<bool>,
     /// The M, if it is a thread of the runtime's pool, which stays; or null.
     machine: *const Machine,
     /// It met a G that only a thread which stays may run, and has to give its P to one.
@@ -112,6 +114,7 @@ impl Context {
             home,
             pp: Cell::new(ptr::null()),
             stray: Cell::new(false),
+            without_p: Cell::new(false),
             machine: ptr::null(),
             hands_over: Cell::new(false),
             below: Cell::new(ptr::null()),
@@ -161,6 +164,11 @@ impl Context {
     /// Notes whether it gave its P away in the middle of a poll.
     pub(crate) fn set_stray(&self, stray: bool) {
         self.stray.set(stray);
+    }
+
+    /// Notes whether it is in a poll that it began without a P.
+    pub(crate) fn set_without_p(&self, without_p: bool) {
+        self.without_p.set(without_p);
     }
 }
 
@@ -222,10 +230,13 @@ pub(crate) fn spawn_target() -> Option<*const ()> {
 }
 
 /// Whether a function further down on this thread's stack is in the middle of a poll for the
-/// runtime `home`, with a P or after having given it away.
+/// runtime `home`: with a P, after having given it away, or without one.
 #[inline(never)]
 pub(crate) fn is_within_poll_of(home: *const ()) -> bool {
-    any_context(|c| c.home == home && (c.stray.get() || !c.pp.get().is_null()))
+    any_context(|c| {
+        let polls = c.stray.get() || c.without_p.get() || !c.pp.get().is_null();
+        c.home == home && polls
+    })
 }
 
 /// Keeps a context on the stack for the length of a function that runs futures or closures.

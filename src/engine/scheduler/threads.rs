@@ -409,8 +409,10 @@ impl Shared {
             // SAFETY: this is the M's thread.
             if let Some(gp) = unsafe { m.bound.next() } {
                 current::refill_budget();
+                context.set_without_p(true);
                 // SAFETY: an entry of a queue is the right to run one G, and we took it out.
                 unsafe { Gp::from_raw(gp) }.run();
+                context.set_without_p(false);
                 self.end_stray(context);
             }
         }
