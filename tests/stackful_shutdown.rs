@@ -4,9 +4,10 @@
 mod common;
 
 use common::{Drops, Gate, current_thread, multi_thread, on_each_flavor, run_until};
+use runnext::runtime::Runtime;
 use runnext::stackful::{self, blocking, dedicated};
 use runnext::sync::{mpsc, oneshot};
-use runnext::task::block_in_place;
+use runnext::task::{JoinHandle, block_in_place};
 use runnext::{go, spawn, wait};
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -239,6 +240,64 @@ fn a_runtime_ends_around_migratable_tasks() {
         }
         run_until(&rt, || ready.load(Ordering::Relaxed) == 20);
         drop(rt);
+        assert_eq!(drops.alive(), 0);
+    });
+}
+
+/// Starts a migratable task.
+fn go_migratable(rt: &Runtime, f: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    // SAFETY: what the tests here have on the stack is Send, and they use no thread-local.
+    let builder = unsafe { stackful::Builder::new().migratable() };
+    builder.go_on(f, rt.handle()).unwrap()
+}
+
+#[test]
+fn a_destructor_may_wait_for_a_migratable_task_while_the_runtime_ends() {
+    struct WaitsFor(Option<JoinHandle<()>>);
+    impl Drop for WaitsFor {
+        fn drop(&mut self) {
+            assert!(wait(self.0.take().unwrap()).unwrap_err().is_cancelled());
+        }
+    }
+    on_each_flavor(|rt| {
+        let drops = Drops::new();
+        let ready = Arc::new(AtomicUsize::new(0));
+        let (guard, told) = (drops.guard(), ready.clone());
+        let movable = go_migratable(&rt, move || {
+            let _guard = guard;
+            told.fetch_add(1, Ordering::Relaxed);
+            wait(pending::<()>());
+        });
+        let (guard, told) = (drops.guard(), ready.clone());
+        rt.handle().go(move || {
+            let (_guard, _waits) = (guard, WaitsFor(Some(movable)));
+            told.fetch_add(1, Ordering::Relaxed);
+            wait(pending::<()>());
+        });
+        run_until(&rt, || ready.load(Ordering::Relaxed) == 2);
+        drop(rt);
+        assert_eq!(drops.alive(), 0);
+    });
+}
+
+#[test]
+fn a_runtime_that_ends_in_the_background_leaves_a_migratable_task_in_blocking_code_behind() {
+    on_each_flavor(|rt| {
+        let (drops, gate) = (Drops::new(), Gate::new());
+        let (tell, told) = oneshot::channel();
+        let (guard, held) = (drops.guard(), gate.clone());
+        let task = go_migratable(&rt, move || {
+            let _guard = guard;
+            blocking(|| {
+                tell.send(()).unwrap();
+                held.wait();
+            });
+        });
+        rt.block_on(told).unwrap();
+        rt.shutdown_background();
+        assert!(!task.is_finished());
+        gate.open();
+        current_thread().block_on(task).unwrap();
         assert_eq!(drops.alive(), 0);
     });
 }

@@ -10,8 +10,8 @@
 //!    aborts what is on the registry and runs everything that is queued, until nothing is left but
 //!    stackful Gs that have begun. A G that some thread is just waking is on the registry but in no
 //!    queue; the thread brings it and says so.
-//! 5. Then the stacks are *unwound*, by the Ms that keep them, all at once; those that may move by any
-//!    of these. They come last since a destructor on a stack may wait, for a future's task or for
+//! 5. Then the stacks are *unwound*, by the Ms that keep them, all at once; those that may move by a
+//!    thread of their own, as none of the others may be free for it, or any of them. They come last since a destructor on a stack may wait, for a future's task or for
 //!    another stack's: the tasks have ended by now, and the other stacks do so beside it. Whoever is
 //!    the last to finish its part waits for what is left, and says that all is done.
 //!
@@ -274,19 +274,50 @@ impl Shared {
     fn one_unwinder_less(&self) {
         // Ordering: AcqRel: the last one sees what the others did.
         if self.stop.unwinders.fetch_sub(1, Ordering::AcqRel) != 1 {
+            // `unwind_movable` may wait to be the last.
+            self.stop.poke();
             return;
         }
         while self.alive() != 0 {
-            while let Some(gp) = self.take_global_only() {
-                // SAFETY: we took the right to run it out of a queue.
-                drop(unsafe { Gp::from_raw(gp) });
-            }
+            self.run_global();
             self.await_injection();
         }
         // Not before: destructors may wait for them. Roots that do have to know.
         self.close_timers();
         self.shut_netpoll();
         self.threads.tally().drained();
+    }
+
+    /// Unwinds the Gs that may move, beside the Ms that unwind their own and may wait for these; and
+    /// is the last.
+    fn unwind_movable(&self) {
+        let context = Context::new(self.home());
+        let _entered = Entered::new(&context, Role::Running);
+        loop {
+            self.run_global();
+            let guard = lock(&self.stop.injected);
+            // Ordering: Acquire, partner of the AcqRel in `one_unwinder_less`.
+            if self.stop.unwinders.load(Ordering::Acquire) == 1 && self.alive() == 0 {
+                break;
+            }
+            if self.global.is_empty() {
+                drop(
+                    self.stop
+                        .changed
+                        .wait(guard)
+                        .unwrap_or_else(std::sync::PoisonError::into_inner),
+                );
+            }
+        }
+        self.one_unwinder_less();
+    }
+
+    /// Runs, towards their end, the Gs of the global queue.
+    fn run_global(&self) {
+        while let Some(gp) = self.take_global_only() {
+            // SAFETY: we took the right to run it out of a queue.
+            drop(unsafe { Gp::from_raw(gp) });
+        }
     }
 
     fn take_global_only(&self) -> Option<RawG> {
@@ -352,11 +383,21 @@ impl Shared {
                 self.await_injection();
             }
         }
-        self.for_each_left(|gp| on_a_stack(gp) && !is_bound(gp));
+        let movable = self.for_each_left(|gp| on_a_stack(gp) && !is_bound(gp));
         later.into_iter().for_each(|gp| self.global.push(gp));
         // Ordering: Release, partner of the Acquire in `unwind_bound`.
         self.stop.unwinding.store(true, Ordering::Release);
         self.stop.wake_hosts();
+        if movable {
+            // This thread may have stacks of its own to unwind, or not be one to wait.
+            let builder = thread::Builder::new().name("runnext-unwind".into());
+            if self
+                .start(builder, |shared| shared.unwind_movable())
+                .is_ok()
+            {
+                return;
+            }
+        }
         self.one_unwinder_less();
     }
 

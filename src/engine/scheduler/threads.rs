@@ -294,19 +294,28 @@ fn join_all(handles: Vec<thread::JoinHandle<()>>) {
 impl Shared {
     /// Starts a pool thread that begins with `order`.
     pub(super) fn start_thread(&self, order: Order) -> io::Result<()> {
-        let Some(shared) = self.me.upgrade() else {
-            return Err(io::Error::other("the runtime is gone"));
-        };
         let mut builder = thread::Builder::new().name(self.config.hooks.thread_name());
         if let Some(size) = self.config.thread_stack_size {
             builder = builder.stack_size(size);
         }
+        self.start(builder, move |shared| thread_main(shared, order))
+    }
+
+    /// Starts a thread that does `main`, and that the runtime's end waits for.
+    pub(super) fn start(
+        &self,
+        builder: thread::Builder,
+        main: impl FnOnce(&Arc<Shared>) + Send + 'static,
+    ) -> io::Result<()> {
+        let Some(shared) = self.me.upgrade() else {
+            return Err(io::Error::other("the runtime is gone"));
+        };
         let tally = self.threads.tally.clone();
         tally.count();
         let started = builder.spawn({
             let tally = tally.clone();
             move || {
-                thread_main(&shared, order);
+                main(&shared);
                 drop(shared);
                 tally.count_off();
             }
