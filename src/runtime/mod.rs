@@ -32,6 +32,11 @@
 //! Dropping a [`Runtime`] drops the futures of all its tasks, wherever they wait, and unwinds the
 //! stacks of those that are stackful. It waits for that, and for the closures of
 //! [`spawn_blocking`](Runtime::spawn_blocking) that have begun; those that have not are cancelled.
+//!
+//! Tasks are dropped when none of them is in the middle of a poll. So one that blocks its thread until
+//! another task has ended, in [`block_in_place`](crate::task::block_in_place), in a destructor while it
+//! unwinds, or inside of [`LocalKey::with`](crate::task::LocalKey::with), holds up the end of both.
+//!
 //! [`Runtime::shutdown_timeout`] and [`Runtime::shutdown_background`] wait for less.
 
 mod builder;

@@ -22,7 +22,8 @@ use std::sync::Arc;
 /// as well, and still waited for; then the caller unwinds.
 ///
 /// Called by a thread that runs no tasks, of a runtime that it has [entered](Handle::enter), the
-/// thread is blocked until they have ended. While the caller unwinds, a task of the scope is run where
+/// thread is blocked until they have ended: for ever on a current-thread runtime, if no thread is in its
+/// `block_on` to hand them on. While the caller unwinds, a task of the scope is run where
 /// it is spawned, before [`Scope::go`] returns.
 ///
 /// # Panics
