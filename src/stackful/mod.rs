@@ -222,7 +222,7 @@ pub fn yield_now() {
 /// use runnext::{stackful, wait};
 ///
 /// # let runtime = runnext::runtime::Runtime::new().unwrap();
-/// # runtime.block_on(runnext::go(|| {
+/// # runtime.block_on(runtime.handle().go(|| {
 /// let start = Instant::now();
 /// stackful::sleep(Duration::from_millis(10));
 /// assert!(start.elapsed() >= Duration::from_millis(10));
