@@ -240,6 +240,26 @@ fn threads_that_are_not_needed_end() {
 }
 
 #[test]
+fn a_thread_that_ran_a_closure_runs_no_tasks_of_a_current_thread_runtime() {
+    let rt = current_thread();
+    rt.block_on(rt.spawn_blocking(|| ())).unwrap();
+    // It has nothing to do from now on, and nobody is in `block_on`.
+    while rt.metrics().num_idle_blocking_threads() == 0 {
+        thread::yield_now();
+    }
+    let (tell, told) = mpsc::channel();
+    let task = rt.spawn(async move { tell.send(thread::current().id()).unwrap() });
+    // A closure that is run by that thread comes after whatever it would have done.
+    rt.handle().spawn_blocking(|| ());
+    while rt.metrics().num_idle_blocking_threads() == 0 {
+        thread::yield_now();
+    }
+    assert!(told.try_recv().is_err(), "the task ran by itself");
+    rt.block_on(task).unwrap();
+    assert_eq!(told.recv(), Ok(thread::current().id()));
+}
+
+#[test]
 fn closures_are_named_and_numbered_as_tasks_on_threads_of_the_runtime() {
     let mut builder = Builder::new_multi_thread();
     let next = AtomicUsize::new(0);

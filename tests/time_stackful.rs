@@ -110,3 +110,22 @@ fn a_destructor_that_waits_for_a_timer_does_not_hold_up_the_shutdown_for_ever() 
     drop(rt);
     assert_eq!(told.recv(), Ok(true));
 }
+
+#[test]
+fn what_a_stackful_task_leaves_behind_on_a_current_thread_runtime_goes_on() {
+    let rt = current_thread();
+    rt.block_on(async {
+        // From now on a thread sees to unused stacks, and is not started once more.
+        go(|| ()).await.unwrap();
+        let (tell, told) = runnext::sync::oneshot::channel();
+        go(move || {
+            // The thread that runs this has no stackful task when the timer is set, and goes to
+            // sleep while the one in `block_on` is asleep.
+            runnext::spawn(async move {
+                sleep(SHORT).await;
+                tell.send(()).unwrap();
+            });
+        });
+        told.await.unwrap();
+    });
+}

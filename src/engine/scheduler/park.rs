@@ -39,6 +39,12 @@ impl Shared {
                 if self.stopping() {
                     // Whoever shuts down may have looked for idle Ps before this one was.
                     self.surrender_idle();
+                } else if !self.watches(m) {
+                    // P3, by others.
+                    self.leave_timers();
+                    if self.work_visible() && self.idle.wants_wake() {
+                        self.wakep();
+                    }
                 }
             }
             // Ordering: SeqCst, as in `release`: an M without a P may be waited for as well.
@@ -176,7 +182,7 @@ impl Shared {
             let root = m.root_is_woken();
             // SAFETY: this is the M's thread.
             let bound = unsafe { m.bound.is_ready() };
-            let work = (due && watches) || self.work_visible();
+            let work = watches && (due || self.work_visible());
             let work = self.stopping() || (work && self.idle.counts().idle() > 0);
             if !root && !bound && !work {
                 return None;

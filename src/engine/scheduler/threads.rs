@@ -120,11 +120,11 @@ impl Threads {
 
     /// Takes an M for a P. Pool threads first, since a root that runs Gs cannot be polled
     /// meanwhile; but roots before a new thread is started. Unless tasks belong on the threads in
-    /// `block_on`: `roots_first`.
+    /// `block_on`: `roots_first`. Then those that run blocking closures are left alone.
     pub(super) fn take_parked(&self, roots_first: bool) -> Option<Arc<Machine>> {
         let mut parked = lock(&self.parked);
-        if roots_first && let Some(root) = parked.roots.pop() {
-            return Some(root);
+        if roots_first {
+            return parked.roots.pop().or_else(|| parked.hosts.pop());
         }
         let stays = parked.hosts.pop().or_else(|| parked.pool.pop());
         stays.or_else(|| parked.roots.pop())
@@ -156,10 +156,11 @@ impl Threads {
         m.is_some()
     }
 
-    /// Whether anybody is on the list.
-    pub(super) fn any_parked(&self) -> bool {
+    /// Whether `take_parked` would take anybody.
+    pub(super) fn any_parked(&self, roots_first: bool) -> bool {
         let parked = lock(&self.parked);
-        !(parked.hosts.is_empty() && parked.pool.is_empty() && parked.roots.is_empty())
+        let pool = !roots_first && !parked.pool.is_empty();
+        pool || !parked.hosts.is_empty() || !parked.roots.is_empty()
     }
 
     /// How many pool threads are on the list.

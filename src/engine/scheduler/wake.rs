@@ -30,7 +30,7 @@ impl Shared {
     #[cold]
     pub(super) fn wakep(&self) {
         while let Some(pp) = self.idle.claim_to_wake() {
-            if self.startm(pp, true) || !self.threads.any_parked() {
+            if self.startm(pp, true) || !self.threads.any_parked(!self.config.multi) {
                 return;
             }
             // An M went on the list after we had looked and before we gave the P back. It may have
