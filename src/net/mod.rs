@@ -50,7 +50,7 @@
 //! use std::io::{Read, Write};
 //!
 //! # let runtime = runnext::runtime::Runtime::new().unwrap();
-//! # runtime.block_on(go(|| {
+//! # runtime.block_on(async { go(|| {
 //! let listener = wait(TcpListener::bind("127.0.0.1:0")).unwrap();
 //! let address = listener.local_addr().unwrap();
 //! go(move || {
@@ -61,7 +61,7 @@
 //! let mut text = String::new();
 //! wait(TcpStream::connect(address)).unwrap().read_to_string(&mut text).unwrap();
 //! assert_eq!(text, "hello");
-//! # })).unwrap();
+//! # }).await }).unwrap();
 //! # }
 //! # #[cfg(not(feature = "stackful"))]
 //! # fn main() {}

@@ -8,11 +8,10 @@
 //! | wait in a stackful task | [`stackful::sleep`](crate::stackful::sleep) |
 //!
 //! ```
-//! use runnext::time::{Duration, interval, sleep, timeout};
-//!
 //! # #[cfg(feature = "macros")]
 //! # mod example {
-//! # use super::*;
+//! use runnext::time::{Duration, interval, sleep, timeout};
+//!
 //! #[runnext::main]
 //! async fn main() {
 //!     let slow = async {
