@@ -10,8 +10,9 @@ use runnext::runtime::Runtime;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::task::Poll;
+use std::thread;
 
 async fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -368,18 +369,9 @@ fn a_runtime_without_threads_in_it_serves_its_sockets() {
     }
 }
 
-#[test]
-fn a_socket_that_is_made_outside_of_block_on_is_watched() {
-    let rt = multi_thread(2);
-    // Threads of the runtime are parked, and none of them watches.
-    rt.block_on(rt.spawn(async {})).unwrap();
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+/// Accepts a connection that is made when the wait for it has begun, with code of another runtime.
+fn accept_from_elsewhere(listener: &TcpListener) {
     let address = listener.local_addr().unwrap();
-    listener.set_nonblocking(true).unwrap();
-    let listener = {
-        let _entered = rt.enter();
-        TcpListener::from_std(listener).unwrap()
-    };
     let accepted = current_thread().block_on(async {
         let mut accept = pin!(listener.accept());
         assert!(poll_once(&mut accept).await.is_pending());
@@ -390,43 +382,56 @@ fn a_socket_that_is_made_outside_of_block_on_is_watched() {
 }
 
 #[test]
-fn threads_that_leave_hand_the_watch_over() {
+fn a_socket_that_is_made_outside_of_block_on_is_watched() {
+    // No thread was started yet.
     let rt = multi_thread(2);
-    let (stream, mut client) = rt.block_on(async {
-        let (client, server) = pair().await;
-        (server, client)
-    });
-    // Threads take their turns in the netpoller, for blocking closures as well.
-    let reader = rt.spawn(async move {
-        let mut stream = stream;
-        let mut sum = 0_u32;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let listener = {
+        let _entered = rt.enter();
+        TcpListener::from_std(listener).unwrap()
+    };
+    accept_from_elsewhere(&listener);
+}
+
+#[test]
+fn a_socket_is_watched_when_block_on_has_returned() {
+    let rt = multi_thread(2);
+    // No other thread was needed so far.
+    let (listener, _) = rt.block_on(listen());
+    accept_from_elsewhere(&listener);
+}
+
+#[test]
+fn threads_that_leave_hand_the_watch_over() {
+    let rt = multi_thread(1);
+    let (listener, address) = rt.block_on(listen());
+    let mut client = std::net::TcpStream::connect(address).unwrap();
+    let (tell, told) = mpsc::channel();
+    rt.spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
         let mut byte = [0];
         while stream.read(&mut byte).await.unwrap() > 0 {
-            sum += u32::from(byte[0]);
+            tell.send(byte[0]).unwrap();
         }
-        sum
     });
-    for round in 0..100 {
-        let gate = common::Gate::new();
-        let closures: Vec<_> = (0..3)
-            .map(|_| {
-                let gate = gate.clone();
-                rt.spawn_blocking(move || gate.wait())
-            })
-            .collect();
-        rt.block_on(async {
-            client.write_all(&[1]).await.unwrap();
-            if round % 2 == 0 {
-                runnext::task::yield_now().await;
-            }
-        });
-        gate.open();
-        for closure in closures {
-            rt.block_on(closure).unwrap();
+    let gate = common::Gate::new();
+    let _opens = common::OpensOnDrop(gate.clone());
+    for round in 0..10 {
+        // The one thread that is idle is the one that watches; now it has something else to do.
+        io::Write::write_all(&mut client, &[round]).unwrap();
+        assert_eq!(told.recv().unwrap(), round);
+        while rt.metrics().num_idle_blocking_threads() == 0 {
+            thread::yield_now();
         }
+        let (begin, begun) = mpsc::channel();
+        let gate = gate.clone();
+        rt.spawn_blocking(move || {
+            begin.send(()).unwrap();
+            gate.wait();
+        });
+        begun.recv().unwrap();
     }
-    drop(client);
-    assert_eq!(rt.block_on(reader).unwrap(), 100);
 }
 
 #[test]
