@@ -444,3 +444,30 @@ fn in_a_thread_local_of_a_thread_of_its_own_does_not_wait_for_itself() {
         thread::yield_now();
     }
 }
+
+#[test]
+fn a_task_that_blocks_its_thread_for_another_does_not_hold_up_the_end() {
+    let drops = Drops::new();
+    let guard = drops.guard();
+    let rt = multi_thread(2);
+    let (tell, told) = mpsc::channel();
+    let (report, reported) = mpsc::channel();
+    rt.spawn(async move {
+        let mut other = runnext::spawn(async move {
+            let _guard = guard;
+            pending::<()>().await;
+        });
+        task::block_in_place(|| {
+            let joined = Handle::current().block_on(poll_fn(|cx| {
+                let poll = std::pin::pin!(&mut other).poll(cx);
+                let _told = tell.send(());
+                poll
+            }));
+            report.send(joined.unwrap_err().is_cancelled()).unwrap();
+        });
+    });
+    told.recv().unwrap();
+    drop(rt);
+    assert!(reported.recv().unwrap());
+    assert_eq!(drops.alive(), 0);
+}

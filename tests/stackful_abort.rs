@@ -198,7 +198,10 @@ fn that_are_aborted_when_they_are_ready_unwind() {
                 let _guard = guard;
                 tell.send(()).unwrap();
                 wait(woken).unwrap();
-                stackful::yield_now();
+                // Ready, or running, from now on.
+                loop {
+                    stackful::yield_now();
+                }
             });
             rt.block_on(told).unwrap();
             wake.send(()).unwrap();

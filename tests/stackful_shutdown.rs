@@ -9,7 +9,7 @@ use runnext::stackful::{self, blocking, dedicated};
 use runnext::sync::{mpsc, oneshot};
 use runnext::task::{JoinHandle, block_in_place};
 use runnext::{go, spawn, wait};
-use std::future::pending;
+use std::future::{Future, pending};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -395,4 +395,56 @@ fn the_sender_of_a_task_that_ended_with_its_runtime_is_dropped() {
     rt.block_on(told).unwrap();
     drop(rt);
     assert_eq!(current_thread().block_on(rx.recv()), None);
+}
+
+#[test]
+fn a_destructor_that_waits_already_when_the_runtime_ends() {
+    struct Waits(Option<JoinHandle<()>>, std::sync::mpsc::Sender<bool>);
+    impl Drop for Waits {
+        fn drop(&mut self) {
+            let mut task = self.0.take().unwrap();
+            let ended = wait(std::future::poll_fn(|cx| {
+                let poll = std::pin::Pin::new(&mut task).poll(cx);
+                let _told = self.1.send(false);
+                poll
+            }));
+            self.1.send(ended.unwrap_err().is_cancelled()).unwrap();
+        }
+    }
+    let rt = multi_thread(2);
+    let (tell, told) = std::sync::mpsc::channel();
+    rt.handle().go(move || {
+        let _waits = Waits(Some(spawn(pending())), tell);
+        std::panic::resume_unwind(Box::new("unwinds"));
+    });
+    assert!(!told.recv().unwrap());
+    drop(rt);
+    assert!(told.iter().last().unwrap());
+}
+
+#[test]
+fn a_task_that_blocks_its_thread_for_a_future_when_the_runtime_ends() {
+    runnext::task_local! {
+        static KEY: u32;
+    }
+    let rt = multi_thread(2);
+    let (tell, told) = std::sync::mpsc::channel();
+    rt.handle().go(move || {
+        // A wait while the value is lent cannot leave the stack.
+        KEY.sync_scope(1, || {
+            KEY.with(|_| {
+                let (held, dropped) = oneshot::channel::<()>();
+                spawn(async move {
+                    let _held = held;
+                    pending::<()>().await;
+                });
+                tell.send(()).unwrap();
+                assert!(wait(dropped).is_err());
+                tell.send(()).unwrap();
+            });
+        });
+    });
+    told.recv().unwrap();
+    drop(rt);
+    told.recv().unwrap();
 }

@@ -288,7 +288,7 @@ impl Shared {
         if let Some(pp) = claimed {
             context.set_pp(Some(&self.procs[pp]));
         }
-        self.end_stray(context);
+        context.set_stray(false);
         claimed.is_some()
     }
 }
@@ -332,7 +332,7 @@ pub(crate) fn give_way<R>(f: impl FnOnce() -> R) -> R {
     let Some(pp) = context.pp() else {
         return as_blocking(f);
     };
-    shared.begin_stray(context);
+    context.set_stray(true);
     context.set_pp(None);
     shared.handoff(pp);
     let _regain = Regain { shared, context };
@@ -370,7 +370,7 @@ impl Drop for Regain<'_> {
         };
         if let Some(pp) = claimed {
             self.context.set_pp(Some(&self.shared.procs[pp]));
-            self.shared.end_stray(self.context);
+            self.context.set_stray(false);
         }
     }
 }

@@ -243,9 +243,15 @@ impl Schedule for Shared {
         let Some(shard) = place.shard() else {
             return;
         };
+        let held = shared.held_p();
+        // Whoever holds a P keeps the draining from beginning.
+        let registry = match held {
+            Some(_) => None,
+            None => Some(shared.stop.lock_registry()),
+        };
         match shared.procs.get(shard) {
             Some(pp) => {
-                let owner = shared.held_p().is_some_and(|held| held.id() == pp.id());
+                let owner = held.is_some_and(|held| held.id() == pp.id());
                 // SAFETY: it was added there when it was spawned; once, as our caller promised.
                 unsafe { pp.shard.strike(place, owner) };
             }
@@ -253,6 +259,12 @@ impl Schedule for Shared {
                 let foreign = &shared.foreign[shard - shared.procs.len()];
                 // SAFETY: as above.
                 unsafe { foreign.shard.strike(place, false) };
+            }
+        }
+        if let Some(registry) = registry {
+            drop(registry);
+            if shared.stopping() {
+                shared.stop.poke();
             }
         }
     }

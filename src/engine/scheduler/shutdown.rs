@@ -1,19 +1,21 @@
 //! The end: every G is finished, whatever state it is in, and every thread ends.
 //!
 //! 1. `begin_shutdown` sets the flag, sends the parked Ms home and takes the idle Ps for good.
-//! 2. Each M that holds a P sees the flag before its next turn, and *surrenders* the P. An M that
-//!    gave its P away in the middle of a poll counts as well until the poll ends.
-//! 3. An M that keeps Gs of its own, stackful ones that have begun, counts as well, until it has
-//!    come to rest: it runs none of them for now.
-//! 4. Whoever brings the count of these to zero has the runtime's Gs for itself: nobody runs any,
-//!    nobody can spawn any on a P. It *drains*: closes the shards of the threads without a P,
-//!    aborts what is on the registry and runs everything that is queued, until nothing is left but
-//!    stackful Gs that have begun. A G that some thread is just waking is on the registry but in no
-//!    queue; the thread brings it and says so.
-//! 5. Then the stacks are *unwound*, by the Ms that keep them, all at once; those that may move by a
-//!    thread of their own, as none of the others may be free for it, or any of them. They come last since a destructor on a stack may wait, for a future's task or for
-//!    another stack's: the tasks have ended by now, and the other stacks do so beside it. Whoever is
-//!    the last to finish its part waits for what is left, and says that all is done.
+//! 2. Each M that holds a P sees the flag before its next turn, and *surrenders* the P.
+//! 3. Whoever surrenders the last one *drains*: nobody can spawn on a P any more, and the queues are
+//!    its own. It closes the shards of the threads without a P, aborts what is on the registry and
+//!    runs everything that is queued, until nothing is left but stackful Gs that have begun. A G
+//!    that some thread is just waking is on the registry but in no queue; the thread brings it and
+//!    says so.
+//! 4. Meanwhile turns may go on that began before, of Ms that gave their P away in the middle, or that
+//!    run Gs of their own without one. They may be waiting for what the draining ends, so it does not
+//!    wait for them, except for their Gs; it only keeps them from striking Gs off the registry while
+//!    it looks at that: they do so under a lock.
+//! 5. Then the stacks are *unwound*, by the Ms that keep them, each when it has come to rest; those that
+//!    may move by a thread of their own, as none of the Ms may be free for it. They come last
+//!    since a destructor on a stack may wait, for a future's task or for another stack's: the
+//!    tasks have ended by now, and the other stacks do so beside it. Whoever is the last to finish its
+//!    part waits for what is left, and says that all is done.
 //!
 //! Only after this may the runtime be freed, which is why Gs need no reference to it.
 
@@ -22,17 +24,18 @@ use super::blocking::Owed;
 use crate::engine::current::{self, Context, Entered, Role};
 use crate::engine::machine::Machine;
 use crate::engine::primitive::{
-    Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, fence, lock, thread,
+    Arc, AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, fence, lock, thread,
 };
 use crate::engine::processor::Processor;
 use crate::engine::queue::RawG;
 use crate::engine::task::{Gp, abort_cell};
 use std::time::Duration;
 
-/// Whether `gp`, which is alive and does not run, is a stackful G that has begun.
+/// Whether `gp`, which is alive, is a stackful G that has begun. For the draining thread.
 fn on_a_stack(gp: RawG) -> bool {
     #[cfg(stackful)]
-    // SAFETY: as said above; all who touched it have done so before us, as nobody runs Gs.
+    // SAFETY: as said above; a G begins only where there is a P, so what is looked at was written
+    // before the last P was surrendered.
     return unsafe { crate::engine::task::coroutine::has_begun(gp) };
     #[cfg(not(stackful))]
     {
@@ -41,7 +44,7 @@ fn on_a_stack(gp: RawG) -> bool {
     }
 }
 
-/// Whether `gp`, which is alive, stackful and does not run, belongs to one M.
+/// Whether `gp`, which is alive, stackful and has begun, belongs to one M. For the draining thread.
 fn is_bound(gp: RawG) -> bool {
     #[cfg(stackful)]
     // SAFETY: as above.
@@ -59,14 +62,17 @@ fn is_bound(gp: RawG) -> bool {
 #[derive(Debug)]
 pub(super) struct Stop {
     flag: AtomicBool,
-    /// Ps that are not surrendered, Ms in a poll without a P, and Ms with Gs of their own that have
-    /// not come to rest.
+    /// Ps that are not surrendered.
     outstanding: AtomicUsize,
     /// The draining thread, until stacks may be unwound, and Ms that have not unwound theirs.
     unwinders: AtomicUsize,
     /// Stacks may be unwound.
     unwinding: AtomicBool,
-    injected: Mutex<()>,
+    /// Held by the draining thread while it looks at the registry, and by those without a P who
+    /// strike a G off it.
+    registry: Mutex<()>,
+    /// How often something happened that the draining thread may wait for.
+    events: Mutex<u64>,
     changed: Condvar,
     /// Ms that are busy with something else, and want to know.
     hosts: Mutex<Vec<Arc<Machine>>>,
@@ -88,19 +94,25 @@ impl Stop {
             outstanding: AtomicUsize::new(procs),
             unwinders: AtomicUsize::new(1),
             unwinding: AtomicBool::new(false),
-            injected: Mutex::new(()),
+            registry: Mutex::new(()),
+            events: Mutex::new(0),
             changed: Condvar::new(),
             hosts: Mutex::default(),
         }
     }
 
-    /// Tells the draining thread, and those that are not done yet, that the global queue is not
-    /// empty.
+    /// Tells the draining thread, and those that are not done yet, that a G has ended or is in the global
+    /// queue.
     #[cold]
     pub(super) fn poke(&self) {
-        drop(lock(&self.injected));
+        *lock(&self.events) += 1;
         self.changed.notify_all();
         self.wake_hosts();
+    }
+
+    /// Keeps the draining thread from looking at the registry.
+    pub(super) fn lock_registry(&self) -> MutexGuard<'_, ()> {
+        lock(&self.registry)
     }
 
     fn wake_hosts(&self) {
@@ -199,9 +211,8 @@ impl Shared {
     /// Counts an M that begins to keep Gs of its own.
     #[cfg(stackful)]
     pub(super) fn begin_hosting(&self) {
-        // Ordering: Relaxed, the M's P is still counted, so the count is not zero, and nobody unwinds.
+        // Ordering: Relaxed, the M's P is still counted, so nobody unwinds.
         self.stop.unwinders.fetch_add(1, Ordering::Relaxed);
-        self.stop.outstanding.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Ends the Gs that only `m` may run, which is about to end itself.
@@ -210,7 +221,6 @@ impl Shared {
         // SAFETY: this is the M's thread.
         if unsafe { m.bound.release() } {
             debug_assert!(context.pp().is_none());
-            self.one_less(Who::Insider);
             // SAFETY: as above.
             if !unsafe { m.bound.is_free() } {
                 self.unwind_bound(m);
@@ -278,9 +288,13 @@ impl Shared {
             self.stop.poke();
             return;
         }
-        while self.alive() != 0 {
+        loop {
+            let seen = self.events();
             self.run_global();
-            self.await_injection();
+            if self.alive() == 0 {
+                break;
+            }
+            self.await_event(seen);
         }
         // Not before: destructors may wait for them. Roots that do have to know.
         self.close_timers();
@@ -294,20 +308,13 @@ impl Shared {
         let context = Context::new(self.home());
         let _entered = Entered::new(&context, Role::Running);
         loop {
+            let seen = self.events();
             self.run_global();
-            let guard = lock(&self.stop.injected);
             // Ordering: Acquire, partner of the AcqRel in `one_unwinder_less`.
             if self.stop.unwinders.load(Ordering::Acquire) == 1 && self.alive() == 0 {
                 break;
             }
-            if self.global.is_empty() {
-                drop(
-                    self.stop
-                        .changed
-                        .wait(guard)
-                        .unwrap_or_else(std::sync::PoisonError::into_inner),
-                );
-            }
+            self.await_event(seen);
         }
         self.one_unwinder_less();
     }
@@ -323,21 +330,6 @@ impl Shared {
     fn take_global_only(&self) -> Option<RawG> {
         self.global
             .take(1, 0, |_| unreachable!("no room was offered"))
-    }
-
-    /// Counts an M that gives its P away in the middle of a poll.
-    pub(super) fn begin_stray(&self, context: &Context) {
-        // Ordering: Relaxed, the M's P is still counted, so the count is not zero.
-        self.stop.outstanding.fetch_add(1, Ordering::Relaxed);
-        context.set_stray(true);
-    }
-
-    /// Counts it off, if it is one: it has a P again, or its poll has ended.
-    pub(super) fn end_stray(&self, context: &Context) {
-        if context.is_stray() {
-            context.set_stray(false);
-            self.one_less(Who::Insider);
-        }
     }
 
     fn one_less(&self, who: Who) {
@@ -358,7 +350,7 @@ impl Shared {
     }
 
     /// Finishes all Gs that have no stack, and lets the stacks be unwound. Called once, when nobody
-    /// holds a P or runs a G.
+    /// holds a P.
     fn drain(&self) {
         let context = Context::new(self.home());
         let _entered = Entered::new(&context, Role::Running);
@@ -367,7 +359,11 @@ impl Shared {
         }
         // Woken before this, and to go on when stacks are unwound.
         let mut later = Vec::new();
-        while self.for_each_left(|gp| !on_a_stack(gp)) {
+        loop {
+            let seen = self.events();
+            if !self.for_each_left(|gp| !on_a_stack(gp)) {
+                break;
+            }
             let mut ran = false;
             while let Some(gp) = self.take_any() {
                 if on_a_stack(gp) {
@@ -379,8 +375,8 @@ impl Shared {
                 }
             }
             if !ran {
-                // Those that are left are being woken.
-                self.await_injection();
+                // Those that are left are being woken, or run.
+                self.await_event(seen);
             }
         }
         let movable = self.for_each_left(|gp| on_a_stack(gp) && !is_bound(gp));
@@ -404,9 +400,10 @@ impl Shared {
     /// Aborts the living Gs that `matches` holds for. Whether there are any.
     fn for_each_left(&self, matches: impl Fn(RawG) -> bool) -> bool {
         let mut any = false;
+        let _registry = self.stop.lock_registry();
         for shard in self.shards() {
-            // SAFETY: nobody owns a P's shard any more, and the others are closed; Gs are struck
-            // off by whoever runs them, which is only us until stacks are unwound.
+            // SAFETY: nobody owns a P's shard any more, and the others are closed, so nothing is added;
+            // Gs are struck off under the lock.
             unsafe {
                 shard.for_each(|cell| {
                     if matches(cell) {
@@ -420,17 +417,19 @@ impl Shared {
         any
     }
 
-    /// Waits for the threads that are waking a G; returns at once if no G is left.
-    fn await_injection(&self) {
-        if self.alive() == 0 {
-            return;
-        }
-        let mut guard = lock(&self.stop.injected);
-        while self.global.is_empty() {
-            guard = self
+    /// How often something happened that `await_event` waits for.
+    fn events(&self) -> u64 {
+        *lock(&self.stop.events)
+    }
+
+    /// Waits until more has happened than `seen`: a G was queued globally, or has ended.
+    fn await_event(&self, seen: u64) {
+        let mut events = lock(&self.stop.events);
+        while *events == seen {
+            events = self
                 .stop
                 .changed
-                .wait(guard)
+                .wait(events)
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
         }
     }
