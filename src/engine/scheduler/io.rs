@@ -64,14 +64,16 @@ impl Shared {
     }
 
     /// P4 and V1: sleeps until there is a token, or for at most `timeout`; in the netpoller if there are
-    /// sockets and nobody watches them, which may also end with `wakers` to be woken.
+    /// sockets, `m` is one that `watches`, and nobody does yet, which may also end with `wakers` to be
+    /// woken.
     pub(super) fn sleep(
         &self,
         m: &Machine,
+        watches: bool,
         timeout: Option<Duration>,
         wakers: &mut Vec<Waker>,
     ) -> Slept {
-        let seat = if self.netpoll.is_used() {
+        let seat = if watches && self.netpoll.is_used() {
             self.netpoll.try_sit()
         } else {
             None

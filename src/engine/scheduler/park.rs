@@ -50,6 +50,11 @@ impl Shared {
             // Ordering: SeqCst, as in `release`: an M without a P may be waited for as well.
             None => fence(Ordering::SeqCst),
         }
+        let watches = self.watches(m);
+        if !watches {
+            // V3.
+            self.see_to_watching();
+        }
         let mut hooked = false;
         let mut surplus_since = None;
         // Who waited for sockets, and is to be woken.
@@ -71,7 +76,7 @@ impl Shared {
             }
             // P4, V1.
             let since = sys::now();
-            let alarm = if self.watches(m) {
+            let alarm = if watches {
                 self.set_alarm(earliest)
             } else {
                 Alarm::None
@@ -88,7 +93,7 @@ impl Shared {
                 (Some(a), Some(b)) => Some(a.min(b)),
                 (a, b) => a.or(b),
             };
-            let slept = self.sleep(m, timeout, &mut wakers);
+            let slept = self.sleep(m, watches, timeout, &mut wakers);
             if matches!(alarm, Alarm::First(_)) {
                 self.unset_alarm();
             }
