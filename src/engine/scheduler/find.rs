@@ -222,9 +222,8 @@ impl Shared {
             if self.run_timers(pp) {
                 return self.woken_here(pp, m);
             }
-            if self.netpoll.is_unwatched() {
-                // It is better placed in the netpoller.
-                return Some(Found::Nothing);
+            if self.poll_netpoll(pp) {
+                return self.woken_here(pp, m);
             }
             self.await_bound(m).or_else(|| {
                 let stolen = self.steal(pp, m);
