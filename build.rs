@@ -3,7 +3,7 @@
 
 use std::env;
 
-fn main() {
+pub(crate) fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rustc-check-cfg=cfg(stackful)");
     let is = |name: &str, values: &[&str]| {

@@ -9,7 +9,10 @@
 //! than the usual one; when it is done and the task waits, the kernel says which pages of that stack
 //! were touched. So the figures are whole pages, from the top of the stack to the lowest of them.
 //! Code that is not optimised takes several times the stack of optimised code.
-#![cfg(stackful)]
+#![cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 
 use runnext::stackful::{self, remaining_stack};
 use runnext::sync::oneshot;

@@ -1,7 +1,6 @@
 //! hyper, with the runtime in the role that it has for it.
 
-#![cfg(all(feature = "hyper", feature = "tokio-io"))]
-
+#[path = "../../common/mod.rs"]
 mod common;
 
 use common::on_each_flavor;

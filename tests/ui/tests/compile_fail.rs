@@ -16,5 +16,5 @@
 
 #[test]
 fn every_mistake_gets_the_error_that_is_written_beside_it() {
-    trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
+    trybuild::TestCases::new().compile_fail("*.rs");
 }
