@@ -17,10 +17,15 @@
 //! #attrs  #vis fn name(params) -> T {
 //!     let runtime = Builder::new_…().enable_all().build().expect("…");
 //!     let body = move || -> T { … };                    // the user's tokens, as they came
-//!     let task = runtime.handle().go(body);
-//!     match runtime.block_on(task) { Ok(output) => output, Err(error) => resume_unwind(…) }
+//!     let task = stackful::Builder::new().name("name").go_on(body, runtime.handle());
+//!     match runtime.block_on(task…) { Ok(output) => output, Err(error) => resume_unwind(…) }
 //! }
 //! ```
+//!
+//! What `main` or a test returns only has to be reported, to the shell or to the test harness. That is
+//! done in the task as well: the function returns an `ExitCode`, and the task runs
+//! `move || Termination::report(body())`. So `T` need not be `Send`, and may be a
+//! `Result<(), Box<dyn Error>>` as everywhere.
 //!
 //! - **The `if let` is never taken.** An async block cannot declare its output type, and one left to
 //!   inference takes it from the first `return` or `?` that it meets: `return Err(Box::new(e))`
@@ -33,12 +38,13 @@
 //! - **Tokens of ours have the span of the attribute and the hygiene of `macro_rules!`**: the user's
 //!   tokens do not see `runtime` and `body`, and rustc's and clippy's lints know the code as a
 //!   macro's. Excepted are the tokens that the compiler shows in errors about the body, `async`, `output`
-//!   and `go`: they lie where the user would look for what they say.
+//!   and `go_on`: they lie where the user would look for what they say.
 //! - **The runtime is made first**, so that a `worker_threads` expression sees the parameters before
 //!   the body takes them, and is dropped last, after the body's future.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::{
@@ -118,7 +124,7 @@ pub(crate) fn expand(attr: Attr, args: TokenStream, item: TokenStream) -> TokenS
     }
     match (fits, &args.stackful) {
         (true, None) => function.block_on(attr, &args),
-        (true, Some(_)) => function.go(&args),
+        (true, Some(_)) => function.go(attr, &args),
         (false, _) => {}
     }
     quote!(#function #errors)
@@ -253,19 +259,46 @@ impl Function {
 
 impl Function {
     /// Makes it a function that runs what was its body as a stackful task, and blocks on that.
-    fn go(&mut self, args: &Args) {
+    fn go(&mut self, attr: Attr, args: &Args) {
         let span = Span::mixed_site();
+        let krate = krate(args);
         let runtime = runtime(args);
+        let name = self.sig.ident.unraw().to_string();
+        let at_output = output_span(&self.sig);
         let output = declared(&self.sig.output).map(|ty| quote_spanned!(span=> -> #ty));
         let mut body = TokenStream::new();
         self.brace
             .surround(&mut body, |tokens| self.body.to_tokens(tokens));
+        let report = self.is_reported(attr).then(|| {
+            self.sig.output = syn::parse_quote_spanned!(span=> -> ::std::process::ExitCode);
+            // "The trait `Termination` is not implemented", says the compiler of an output, and shows
+            // this token.
+            let output = Ident::new("output", span.located_at(at_output));
+            quote_spanned! {span=>
+                let body = move || {
+                    let #output = body();
+                    ::std::process::Termination::report(#output)
+                };
+            }
+        });
         // "Cannot be sent between threads safely", says the compiler of an output, and shows this token.
-        let go = Ident::new("go", output_span(&self.sig));
+        let go_on = Ident::new("go_on", at_output);
         self.body = quote_spanned! {span=>
             let runtime = #runtime;
             let body = move || #output #body;
-            let task = runtime.handle().#go(body);
+            #report
+            let task = {
+                use #krate::stackful as __runnext_stackful;
+                __runnext_stackful::Builder::new()
+                    .name(#name)
+                    .#go_on(body, runtime.handle())
+            };
+            let task = match task {
+                ::core::result::Result::Ok(task) => task,
+                ::core::result::Result::Err(error) => {
+                    ::core::panic!("cannot start a stackful task: {error}")
+                }
+            };
             match runtime.block_on(task) {
                 ::core::result::Result::Ok(output) => output,
                 // The panic was reported where it happened.
@@ -275,15 +308,27 @@ impl Function {
             }
         };
     }
+
+    /// Whether what it returns is nothing to any caller but the shell or the test harness.
+    ///
+    /// Not if that is `()`, of which there is nothing to report; `#[should_panic]` asks for it.
+    fn is_reported(&self, attr: Attr) -> bool {
+        let returns = match &self.sig.output {
+            ReturnType::Default => false,
+            ReturnType::Type(_, ty) => match &**ty {
+                Type::Tuple(tuple) => !tuple.elems.is_empty(),
+                Type::Never(_) => false,
+                _ => true,
+            },
+        };
+        returns && (attr == Attr::Test || self.sig.ident == "main")
+    }
 }
 
 /// The expression that makes the runtime.
 fn runtime(args: &Args) -> TokenStream {
     let span = Span::mixed_site();
-    let krate = match &args.krate {
-        Some(path) => path.to_token_stream(),
-        None => quote_spanned!(span=> ::runnext),
-    };
+    let krate = krate(args);
     let new = match args.flavor {
         Flavor::MultiThread => quote_spanned!(span=> new_multi_thread),
         Flavor::CurrentThread => quote_spanned!(span=> new_current_thread),
@@ -308,6 +353,14 @@ fn runtime(args: &Args) -> TokenStream {
                 .build()
                 .expect("failed to build the runtime")
         }
+    }
+}
+
+/// The path of the runtime crate.
+fn krate(args: &Args) -> TokenStream {
+    match &args.krate {
+        Some(path) => path.to_token_stream(),
+        None => quote_spanned!(Span::mixed_site()=> ::runnext),
     }
 }
 

@@ -86,9 +86,11 @@ use proc_macro::TokenStream;
 ///   `current_thread`, and with the feature `test-util` of the runtime.
 /// - `stackful`, without a value, on a plain `fn`: the body is blocking-style code, and runs as a
 ///   stackful task that waits with `runnext::wait`, on a stack of 128 KiB; for a larger one, write the
-///   function out, as below, with `runtime::Builder::stack_size`. Parameters and output are
-///   then `Send` and `'static`, since the task runs on a thread of the runtime, also where `flavor` is
-///   `current_thread`: an error is a `Box<dyn Error + Send + Sync>`. A panic of the body is one of the
+///   function out, as below, with `runtime::Builder::stack_size`. The task has the name of the function. Parameters
+///   and output are `Send` and `'static`, since the task runs on a thread of the runtime, also where
+///   `flavor` is `current_thread`. What `main` returns need not be: it is reported in the task, an
+///   error printed and made an exit code, before the runtime is dropped; so for any caller inside the
+///   program `main` returns an [`ExitCode`](std::process::ExitCode). A panic of the body is one of the
 ///   function. It needs the feature `stackful`, and a system that has stackful tasks: Linux on x86-64
 ///   or aarch64.
 /// - `crate = "path"`: the path by which the runtime crate is reached, `"::runnext"` unless given.
@@ -154,11 +156,28 @@ use proc_macro::TokenStream;
 ///         let words = runnext::go(|| "to be or not to be".split(' ').count());
 ///         println!("{} words", wait(words).unwrap());
 ///     };
-///     let task = runtime.handle().go(body);
+///     let task = runnext::stackful::Builder::new()
+///         .name("main")
+///         .go_on(body, runtime.handle())
+///         .unwrap_or_else(|error| panic!("cannot start a stackful task: {error}"));
 ///     match runtime.block_on(task) {
 ///         Ok(output) => output,
 ///         Err(error) => std::panic::resume_unwind(error.into_panic()),
 ///     }
+/// }
+/// ```
+///
+/// One that may fail:
+///
+/// ```no_run
+/// use runnext::wait;
+/// use std::error::Error;
+///
+/// #[runnext::main(stackful)]
+/// fn main() -> Result<(), Box<dyn Error>> {
+///     let text = wait(runnext::fs::read_to_string("app.conf"))?;
+///     println!("{} bytes of configuration", text.len());
+///     Ok(())
 /// }
 /// ```
 ///
@@ -222,7 +241,8 @@ pub fn main(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// Those of [`main`](macro@main), with another default: the flavor is `"current_thread"`, on which a
 /// test meets the same order of events each time. `worker_threads` therefore needs
-/// `flavor = "multi_thread"` beside it. A `stackful` test is a plain `fn`.
+/// `flavor = "multi_thread"` beside it. A `stackful` test is a plain `fn`, whose output need not be
+/// `Send`: like that of `main`, it is reported in the task.
 ///
 /// # Examples
 ///

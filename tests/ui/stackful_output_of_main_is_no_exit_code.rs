@@ -1,0 +1,4 @@
+#[runnext::main(stackful)]
+fn main() -> u64 {
+    42
+}
