@@ -1,9 +1,11 @@
-//! `#[runnext::main(stackful)]` and `#[runnext::test(stackful)]`: what the body returns, and its name.
+//! `#[runnext::main(stackful)]` and `#[runnext::test(stackful)]`: what the body returns, its name, and
+//! the stack it has.
 #![cfg(all(stackful, feature = "macros"))]
 
 mod common;
 
 use common::in_child;
+use runnext::stackful::remaining_stack;
 use runnext::{task, wait};
 use std::error::Error;
 use std::process::{Command, ExitCode};
@@ -114,4 +116,32 @@ fn the_task_has_the_name_of_the_function() {
         task::name()
     }
     assert_eq!(r#loop().as_deref(), Some("loop"));
+}
+
+const SIZE: usize = 512 << 10;
+
+/// How much of a stack is left right after a task has begun, for sure.
+const NEARLY: usize = 16 << 10;
+
+#[test]
+fn the_stack_has_the_size_that_was_asked_for() {
+    #[runnext::main(stackful, stack_size = SIZE)]
+    fn of_a_constant() -> usize {
+        remaining_stack().unwrap()
+    }
+    assert!((SIZE - NEARLY..=SIZE).contains(&of_a_constant()));
+
+    #[runnext::main(stackful, flavor = "current_thread", stack_size = kilobytes << 10)]
+    fn of_a_parameter(kilobytes: usize) -> usize {
+        // The same for all tasks of the runtime.
+        let other = runnext::go(|| remaining_stack().unwrap());
+        wait(other).unwrap().min(remaining_stack().unwrap())
+    }
+    let left = of_a_parameter(64);
+    assert!(((64 << 10) - NEARLY..=64 << 10).contains(&left), "{left}");
+}
+
+#[runnext::test(stackful, stack_size = 1_048_576)]
+fn a_test_has_the_stack_that_it_asks_for() {
+    assert!(remaining_stack().unwrap() > 1_000_000);
 }

@@ -54,6 +54,26 @@ fn of_a_task_names_the_task_and_the_remedy() {
 }
 
 #[test]
+#[cfg(feature = "macros")]
+fn of_main_says_so_and_names_the_argument() {
+    let parts = [
+        "in a stackful G",
+        "\"main\"",
+        "tests/stackful_overflow.rs:",
+        "65536",
+        "#[runnext::main(stackful, stack_size = N)]",
+    ];
+    if dies("of_main_says_so_and_names_the_argument", &parts) {
+        return;
+    }
+    #[runnext::main(stackful, stack_size = 65_536)]
+    fn main() {
+        recurse(0);
+    }
+    main();
+}
+
+#[test]
 fn of_a_task_that_has_waited_among_others_names_the_right_one() {
     let parts = ["in a stackful G", "\"the deep one\"", "262144"];
     let name = "of_a_task_that_has_waited_among_others_names_the_right_one";

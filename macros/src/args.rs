@@ -72,6 +72,8 @@ pub(crate) struct Args {
     pub(crate) worker_threads: Option<Expr>,
     /// Only with [`Flavor::CurrentThread`].
     pub(crate) start_paused: Option<LitBool>,
+    /// Only with `stackful`.
+    pub(crate) stack_size: Option<Expr>,
     /// The word `stackful`, if the body is to be blocking-style code.
     pub(crate) stackful: Option<Ident>,
     /// The path of the runtime crate; `None` is `::runnext`.
@@ -107,7 +109,7 @@ struct Argument {
     set: fn(&mut Given, Expr) -> Result<(), Error>,
 }
 
-const ARGUMENTS: [Argument; 4] = [
+const ARGUMENTS: [Argument; 5] = [
     Argument {
         name: "flavor",
         example: "flavor = \"multi_thread\"",
@@ -133,6 +135,14 @@ const ARGUMENTS: [Argument; 4] = [
         },
     },
     Argument {
+        name: "stack_size",
+        example: "stack_size = 1 << 20",
+        set: |given, value| {
+            given.stack_size = Some(stack_size(value)?);
+            Ok(())
+        },
+    },
+    Argument {
         name: "crate",
         example: "crate = \"path::to::runnext\"",
         set: |given, value| {
@@ -150,6 +160,7 @@ struct Given {
     flavor: Option<Flavor>,
     worker_threads: Option<Expr>,
     start_paused: Option<LitBool>,
+    stack_size: Option<Expr>,
     stackful: Option<Ident>,
     krate: Option<Path>,
 }
@@ -315,28 +326,44 @@ fn flavor(value: &Expr) -> Result<Flavor, Error> {
     ))
 }
 
+fn worker_threads(value: Expr) -> Result<Expr, Error> {
+    let zero = "and with no worker no task would ever run: write at least 1, or leave it out for one \
+                worker for each CPU";
+    number(value, "worker_threads", "4", zero, "write at least 1")
+}
+
+fn stack_size(value: Expr) -> Result<Expr, Error> {
+    let zero = "and nothing runs without a stack: write a number of bytes, or leave it out for the \
+                usual size";
+    let negative = "write a number of bytes";
+    number(value, "stack_size", "1_000_000", zero, negative)
+}
+
 /// Refuses what can only be a mistake. Any other expression is left to the type checker, which
 /// knows `usize` when it meets one.
-fn worker_threads(value: Expr) -> Result<Expr, Error> {
+fn number(
+    value: Expr,
+    name: &str,
+    example: &str,
+    zero: &str,
+    negative: &str,
+) -> Result<Expr, Error> {
     let problem = match &value {
         Expr::Lit(ExprLit {
             lit: Lit::Int(number),
             ..
         }) => match number.base10_parse::<usize>() {
-            Ok(0) => {
-                "`worker_threads` is 0, and with no worker no task would ever run: write at least \
-                 1, or leave it out for one worker for each CPU"
-            }
+            Ok(0) => format!("`{name}` is 0, {zero}"),
             Ok(_) => return Ok(value),
-            Err(_) => "`worker_threads` does not fit a `usize`: write a smaller number",
+            Err(_) => format!("`{name}` does not fit a `usize`: write a smaller number"),
         },
-        Expr::Lit(_) => {
-            "`worker_threads` takes a number: write an integer without quotes, as in \
-             `worker_threads = 4`, or an expression of type `usize`"
-        }
+        Expr::Lit(_) => format!(
+            "`{name}` takes a number: write an integer without quotes, as in `{name} = {example}`, \
+             or an expression of type `usize`"
+        ),
         Expr::Unary(ExprUnary {
             op: UnOp::Neg(_), ..
-        }) => "`worker_threads` cannot be negative: write at least 1",
+        }) => format!("`{name}` cannot be negative: {negative}"),
         _ => return Ok(value),
     };
     Err(Error::new_spanned(value, problem))
@@ -433,10 +460,23 @@ impl Given {
             start_paused = None;
         }
 
+        let mut stack_size = self.stack_size;
+        if self.stackful.is_none() {
+            if let Some(name) = named("stack_size") {
+                errors.push(Error::new_spanned(
+                    name,
+                    "`stack_size` is for a `stackful` body, and an `async fn` has no stack of its own: \
+                     remove it, or build the runtime with `runtime::Builder::stack_size`",
+                ));
+            }
+            stack_size = None;
+        }
+
         Args {
             flavor,
             worker_threads,
             start_paused,
+            stack_size,
             stackful: self.stackful,
             krate: self.krate,
         }

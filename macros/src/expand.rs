@@ -341,6 +341,10 @@ fn runtime(args: &Args) -> TokenStream {
         .start_paused
         .as_ref()
         .map(|paused| quote_spanned!(span=> .start_paused(#paused)));
+    let stack_size = args
+        .stack_size
+        .as_ref()
+        .map(|n| quote_spanned!(span=> .stack_size(#n)));
     // Where the path leads nowhere, an import is reported in one line; a path in an expression comes
     // with the advice to import `Builder` from elsewhere.
     quote_spanned! {span=>
@@ -349,6 +353,7 @@ fn runtime(args: &Args) -> TokenStream {
             __runnext_runtime::Builder::#new()
                 #worker_threads
                 #start_paused
+                #stack_size
                 .enable_all()
                 .build()
                 .expect("failed to build the runtime")

@@ -20,6 +20,7 @@
 //! | `flavor` | `"multi_thread"` or `"current_thread"` | `"multi_thread"` | `"current_thread"` |
 //! | `worker_threads` | an expression of type `usize`, above 0; only for `multi_thread` | one for each CPU | – |
 //! | `start_paused` | `true` or `false`; only for `current_thread` | `false` | `false` |
+//! | `stack_size` | bytes, an expression of type `usize`, above 0; only with `stackful` | 128 KiB | 128 KiB |
 //! | `stackful` | none: the word alone, on a plain `fn` | – | – |
 //! | `crate` | the path by which the runtime crate is reached, as a string or bare | `"::runnext"` | `"::runnext"` |
 //!
@@ -85,14 +86,16 @@ use proc_macro::TokenStream;
 /// - `start_paused = true`: the clock of the runtime begins stopped, as after `time::pause`. Only for
 ///   `current_thread`, and with the feature `test-util` of the runtime.
 /// - `stackful`, without a value, on a plain `fn`: the body is blocking-style code, and runs as a
-///   stackful task that waits with `runnext::wait`, on a stack of 128 KiB; for a larger one, write the
-///   function out, as below, with `runtime::Builder::stack_size`. The task has the name of the function. Parameters
+///   stackful task that waits with `runnext::wait`. The task has the name of the function. Parameters
 ///   and output are `Send` and `'static`, since the task runs on a thread of the runtime, also where
 ///   `flavor` is `current_thread`. What `main` returns need not be: it is reported in the task, an
 ///   error printed and made an exit code, before the runtime is dropped; so for any caller inside the
 ///   program `main` returns an [`ExitCode`](std::process::ExitCode). A panic of the body is one of the
 ///   function. It needs the feature `stackful`, and a system that has stackful tasks: Linux on x86-64
 ///   or aarch64.
+/// - `stack_size = 1 << 20`: the size in bytes of the stacks of the runtime, that of the body included,
+///   where the body is `stackful`; 128 KiB unless given. Any expression of type `usize` will do, as for
+///   `worker_threads`. It is what `runtime::Builder::stack_size` is called with.
 /// - `crate = "path"`: the path by which the runtime crate is reached, `"::runnext"` unless given.
 ///   It is for programs that rename the dependency and for crates that re-export it.
 ///
@@ -167,16 +170,25 @@ use proc_macro::TokenStream;
 /// }
 /// ```
 ///
-/// One that may fail:
+/// One that may fail, and recurses deeper than the usual stack has room for:
 ///
 /// ```no_run
 /// use runnext::wait;
 /// use std::error::Error;
 ///
-/// #[runnext::main(stackful)]
+/// /// How deep the parentheses nest.
+/// fn depth(text: &mut std::str::Chars<'_>) -> usize {
+///     let mut deepest = 0;
+///     while let Some('(') = text.next() {
+///         deepest = deepest.max(1 + depth(text));
+///     }
+///     deepest
+/// }
+///
+/// #[runnext::main(stackful, stack_size = 64 << 20)]
 /// fn main() -> Result<(), Box<dyn Error>> {
-///     let text = wait(runnext::fs::read_to_string("app.conf"))?;
-///     println!("{} bytes of configuration", text.len());
+///     let text = wait(runnext::fs::read_to_string("nested.txt"))?;
+///     println!("{} levels", depth(&mut text.chars()));
 ///     Ok(())
 /// }
 /// ```

@@ -138,6 +138,29 @@ fn what_is_no_number_of_workers_is_refused() {
 }
 
 #[test]
+fn what_is_no_size_of_a_stack_is_refused() {
+    for value in [quote!("64K"), quote!(-1), quote!(0), quote!(1.5)] {
+        let (args, errors) = read(Attr::Main, quote!(stackful, stack_size = #value));
+        assert_eq!(errors.len(), 1, "{errors:#?}");
+        assert!(args.stack_size.is_none() && args.stackful.is_some());
+    }
+}
+
+#[test]
+fn the_size_of_a_stack_may_be_any_expression_beside_the_word_stackful() {
+    for tokens in [
+        quote!(stackful, stack_size = SIZE << 10),
+        quote!(stack_size = SIZE << 10, stackful),
+    ] {
+        let args = accepted(Attr::Test, tokens);
+        assert_eq!(text(args.stack_size), "SIZE << 10");
+    }
+    let (args, errors) = read(Attr::Main, quote!(stack_size = SIZE));
+    assert_eq!(errors.len(), 1, "{errors:#?}");
+    assert!(args.stack_size.is_none());
+}
+
+#[test]
 fn what_is_no_path_is_refused() {
     for value in [
         quote!("a b"),

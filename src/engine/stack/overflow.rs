@@ -176,8 +176,8 @@ fn report(found: Found, stack_pointer: usize) {
     }
     let _ = writeln!(
         out,
-        "its stack has {} bytes; give it a larger one with stackful::Builder::stack_size or \
-         runtime::Builder::stack_size",
+        "its stack has {} bytes; give it a larger one with stackful::Builder::stack_size, or all \
+         of them with runtime::Builder::stack_size or #[runnext::main(stackful, stack_size = N)]",
         found.shape.size
     );
     out.flush();

@@ -83,8 +83,8 @@ fn assert_reported(ended: &Ended, size: usize) {
     let report = format!(
         "\nrunnext: stack overflow in a stackful G\n\
          it is G 17, spawned at here.rs:7\n\
-         its stack has {size} bytes; give it a larger one with stackful::Builder::stack_size or \
-         runtime::Builder::stack_size\n"
+         its stack has {size} bytes; give it a larger one with stackful::Builder::stack_size, or all \
+         of them with runtime::Builder::stack_size or #[runnext::main(stackful, stack_size = N)]\n"
     );
     assert!(ended.errors.ends_with(&report), "{ended:?}");
 }

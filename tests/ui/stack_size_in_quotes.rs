@@ -1,0 +1,2 @@
+#[runnext::main(stackful, stack_size = "64K")]
+fn main() {}

@@ -1,0 +1,2 @@
+#[runnext::main(stack_size = 1 << 20)]
+async fn main() {}

@@ -1,0 +1,2 @@
+#[runnext::main(stackful, stack_size = 0)]
+fn main() {}
