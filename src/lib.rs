@@ -88,6 +88,7 @@
 //! | [`fs`] | files and directories |
 //! | [`io`] | tokio's I/O traits and utilities; the standard streams; waits for descriptors |
 //! | `hyper` | what the HTTP crate hyper asks of a runtime |
+//! | [`signal`], [`process`] | Ctrl-C and other signals; child processes |
 //! | [`sync`] | channels, locks, semaphores, notifications |
 //! | [`time`] | sleeping, timeouts, intervals |
 //! | [`select!`], [`join!`], [`try_join!`], [`pin!`] | several futures in one task |
@@ -108,6 +109,8 @@
 //! | `io-std` | yes | [`io::stdin`], [`io::stdout`], [`io::stderr`] |
 //! | `macros` | yes | the attributes and `select!`, `join!`, `try_join!`, `pin!` |
 //! | `net` | yes | [`net`], and [`io`]'s waits for descriptors |
+//! | `process` | yes | [`process`], on Unix |
+//! | `signal` | yes | [`signal`], on Unix |
 //! | `stackful` | yes | [`stackful`], [`go`], [`wait`], on Linux on x86-64 and aarch64; nothing elsewhere |
 //! | `sync` | yes | [`sync`]: tokio's primitives, which need no runtime, re-exported |
 //! | `time` | yes | [`time`] |
@@ -143,8 +146,12 @@ pub mod hyper;
 pub mod io;
 #[cfg(all(feature = "net", not(loom)))]
 pub mod net;
+#[cfg(all(feature = "process", unix, not(loom)))]
+pub mod process;
 #[cfg(not(loom))]
 pub mod runtime;
+#[cfg(all(feature = "signal", unix, not(loom)))]
+pub mod signal;
 #[cfg(not(loom))]
 pub mod task;
 

@@ -1,5 +1,7 @@
 //! A source of events, with its place in the netpoller of a runtime.
 
+#[cfg(feature = "signal")]
+use crate::engine::netpoll::Key;
 use crate::engine::netpoll::{Direction, Event, Readiness, Registration};
 use crate::io::{Interest, Ready};
 use crate::runtime::Handle;
@@ -136,6 +138,24 @@ impl<E: Source> Evented<E> {
         let event = ready!(self.registration.poll(direction, direction.mask(), cx))?;
         step.made_progress();
         Poll::Ready(Ok(event))
+    }
+
+    /// As `event`, for one of several who wait for `mask`, with a `key` for
+    /// [`forget`](Evented::forget). It is no step of the budget.
+    #[cfg(feature = "signal")]
+    pub(crate) fn poll_beside(
+        &self,
+        key: &mut Option<Key>,
+        mask: Readiness,
+        cx: &Context<'_>,
+    ) -> Poll<io::Result<Event>> {
+        self.registration.poll_beside(key, mask, cx)
+    }
+
+    /// The one with `key` waits no more.
+    #[cfg(feature = "signal")]
+    pub(crate) fn forget(&self, key: Key) {
+        self.registration.forget(key);
     }
 
     /// Takes back what `event` said, unless there was another one since.

@@ -283,6 +283,27 @@ impl Registration {
         self.slot().poll(direction, mask, cx.waker()).map(checked)
     }
 
+    /// Waits for something of `mask`, beside others: for those who keep the `key` themselves, and give
+    /// it to [`forget`](Registration::forget) when they wait no more.
+    ///
+    /// # Errors
+    /// If the runtime is gone.
+    #[cfg(feature = "signal")]
+    pub(crate) fn poll_beside(
+        &self,
+        key: &mut Option<Key>,
+        mask: Readiness,
+        cx: &Context<'_>,
+    ) -> Poll<io::Result<Event>> {
+        self.slot().wait(key, mask, cx.waker()).map(checked)
+    }
+
+    /// The waiter with `key` waits no more.
+    #[cfg(feature = "signal")]
+    pub(crate) fn forget(&self, key: Key) {
+        self.slot().forget(key);
+    }
+
     /// Waits for something of `mask`, beside others.
     pub(crate) fn wait(&self, mask: Readiness) -> Readied<'_> {
         Readied {

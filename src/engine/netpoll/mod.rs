@@ -38,6 +38,8 @@ pub(crate) use driver::Registration;
 pub(crate) use driver::{Netpoll, Seat};
 #[cfg(any(feature = "net", loom))]
 pub(crate) use readiness::Readiness;
+#[cfg(all(feature = "signal", not(loom)))]
+pub(crate) use slot::Key;
 #[cfg(loom)]
 pub(crate) use slot::Slot;
 #[cfg(any(feature = "net", loom))]

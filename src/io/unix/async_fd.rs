@@ -54,9 +54,18 @@ pub struct AsyncFd<T: AsRawFd> {
 
 /// A value, and the descriptor that it had when it was registered.
 #[derive(Debug)]
-struct Fd<T> {
+pub(crate) struct Fd<T> {
     value: T,
     fd: RawFd,
+}
+
+impl<T: AsRawFd> Fd<T> {
+    pub(crate) fn new(value: T) -> Fd<T> {
+        Fd {
+            fd: value.as_raw_fd(),
+            value,
+        }
+    }
 }
 
 impl<T> Source for Fd<T> {
@@ -132,11 +141,12 @@ impl<T: AsRawFd> AsyncFd<T> {
         inner: T,
         interest: Interest,
     ) -> Result<AsyncFd<T>, AsyncFdTryNewError<T>> {
-        let fd = Fd {
-            fd: inner.as_raw_fd(),
-            value: inner,
-        };
-        match Evented::on(&Handle::current(), fd, interest, Assume::Nothing) {
+        match Evented::on(
+            &Handle::current(),
+            Fd::new(inner),
+            interest,
+            Assume::Nothing,
+        ) {
             Ok(io) => Ok(AsyncFd { io }),
             Err((fd, cause)) => Err(AsyncFdTryNewError {
                 inner: fd.value,

@@ -3,5 +3,7 @@
 mod async_fd;
 mod guard;
 
+#[cfg(feature = "signal")]
+pub(crate) use async_fd::Fd;
 pub use async_fd::{AsyncFd, AsyncFdTryNewError};
 pub use guard::{AsyncFdReadyGuard, AsyncFdReadyMutGuard, TryIoError};
