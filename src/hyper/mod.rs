@@ -1,8 +1,8 @@
 //! What hyper 1 asks of a runtime.
 //!
 //! hyper is given the means to spawn tasks and to wait as it is given a connection: [`Executor`] goes
-//! where it asks for a `hyper::rt::Executor`, as the client and the server of HTTP/2 do. Connections
-//! themselves are anything with tokio's I/O traits, in the wrapper `TokioIo` of the crate
+//! where it asks for a `hyper::rt::Executor`, as the client and the server of HTTP/2 do, and `Timer`,
+//! with feature `time`, where it asks for a `hyper::rt::Timer`. Connections themselves are anything with tokio's I/O traits, in the wrapper `TokioIo` of the crate
 //! `hyper-util`.
 //!
 //! ```
@@ -24,6 +24,12 @@
 //! # drop(served);
 //! # });
 //! ```
+
+#[cfg(feature = "time")]
+mod timer;
+
+#[cfg(feature = "time")]
+pub use timer::Timer;
 
 /// Spawns what hyper wants to run beside a connection, as tasks of the current runtime.
 ///

@@ -61,3 +61,51 @@ fn without_a_runtime_it_says_so() {
         "{message}"
     );
 }
+
+#[cfg(feature = "test-util")]
+mod by_a_clock_that_is_stopped {
+    use super::*;
+    use hyper::rt::Timer as _;
+    use runnext::hyper::Timer;
+    use runnext::runtime::{Builder, Runtime};
+    use runnext::time::Instant;
+    use std::time::Duration;
+
+    fn stopped() -> Runtime {
+        let mut builder = Builder::new_current_thread();
+        builder.start_paused(true).build().unwrap()
+    }
+
+    #[test]
+    fn a_client_that_sends_no_request_is_not_waited_for_any_longer() {
+        stopped().block_on(async {
+            let (_client, far) = runnext::io::duplex(1_000);
+            let start = Instant::now();
+            let served = hyper::server::conn::http1::Builder::new()
+                .timer(Timer::new())
+                .header_read_timeout(Duration::from_secs(10))
+                .serve_connection(TokioIo::new(far), service_fn(reversed))
+                .await;
+            assert!(served.unwrap_err().is_timeout());
+            assert!(start.elapsed() >= Duration::from_secs(10));
+            assert!(start.elapsed() < Duration::from_secs(11));
+        });
+    }
+
+    #[test]
+    fn a_sleep_that_is_reset_ends_when_it_is_told_to() {
+        stopped().block_on(async {
+            let timer = Timer::new();
+            let start = timer.now();
+            let mut sleep = timer.sleep(Duration::from_secs(1));
+            timer.reset(&mut sleep, start + Duration::from_secs(5));
+            sleep.await;
+            let took = timer.now() - start;
+            assert!(took >= Duration::from_secs(5), "{took:?}");
+            timer.sleep_until(start + Duration::from_secs(7)).await;
+            let took = timer.now() - start;
+            assert!(took >= Duration::from_secs(7), "{took:?}");
+            assert!(took < Duration::from_secs(8), "{took:?}");
+        });
+    }
+}
