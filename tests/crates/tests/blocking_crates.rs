@@ -1,1 +1,2 @@
+//! Crates of others, blocking-style, in stackful tasks.
 fn main() {}
