@@ -15,8 +15,9 @@ impl Shared {
     #[cfg(stackful)]
     #[cold]
     pub(super) fn arrange_decay(&self) {
-        // Ordering: Relaxed, nothing hangs on it but who does it.
-        if self.stopping() || self.decaying.swap(true, Ordering::Relaxed) {
+        // Ordering: SeqCst, partner of the exchange in `decay`: whoever finds that somebody does it
+        // comes before that one has looked for the last time.
+        if self.stopping() || self.decaying.swap(true, Ordering::SeqCst) {
             return;
         }
         if let Some(machine) = self.threads.take_parked_pool() {
@@ -40,7 +41,12 @@ impl Shared {
             }
         }
         self.stop.leave(m);
-        self.decaying.store(false, Ordering::Relaxed);
+        // Ordering: SeqCst, see `arrange_decay`.
+        self.decaying.swap(false, Ordering::SeqCst);
+        if self.stacks.wants_decay() {
+            // A stack came back after the last look, and its giver relied on us.
+            self.arrange_decay();
+        }
     }
 
     /// There are no stacks.
