@@ -288,7 +288,7 @@ impl Shared {
         if let Some(pp) = claimed {
             context.set_pp(Some(&self.procs[pp]));
         }
-        context.set_stray(false);
+        self.end_stray(context);
         claimed.is_some()
     }
 }
@@ -370,7 +370,7 @@ impl Drop for Regain<'_> {
         };
         if let Some(pp) = claimed {
             self.context.set_pp(Some(&self.shared.procs[pp]));
-            self.context.set_stray(false);
+            self.shared.end_stray(self.context);
         }
     }
 }

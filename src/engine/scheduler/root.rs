@@ -99,7 +99,7 @@ struct Leave<'a> {
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
         match self.context.pp() {
-            None => self.context.set_stray(false),
+            None => self.shared.end_stray(self.context),
             Some(_) if self.shared.stopping() => self.shared.surrender(self.context),
             Some(pp) => {
                 self.context.set_pp(None);

@@ -64,6 +64,8 @@ pub(super) struct Stop {
     flag: AtomicBool,
     /// Ps that are not surrendered.
     outstanding: AtomicUsize,
+    /// The draining was left by a thread that was in the middle of a turn, and could start no other.
+    left_over: AtomicBool,
     /// The draining thread, until stacks may be unwound, and Ms that have not unwound theirs.
     unwinders: AtomicUsize,
     /// Stacks may be unwound.
@@ -92,6 +94,7 @@ impl Stop {
         Stop {
             flag: AtomicBool::new(false),
             outstanding: AtomicUsize::new(procs),
+            left_over: AtomicBool::new(false),
             unwinders: AtomicUsize::new(1),
             unwinding: AtomicBool::new(false),
             registry: Mutex::new(()),
@@ -337,7 +340,9 @@ impl Shared {
         if self.stop.outstanding.fetch_sub(1, Ordering::AcqRel) != 1 {
             return;
         }
-        if who == Who::Outsider
+        // In the middle of a turn, as when a task drops its runtime, it would wait for that turn.
+        let polls = self.is_polling_here();
+        if (who == Who::Outsider || polls)
             && let Some(shared) = self.me.upgrade()
             && thread::Builder::new()
                 .name("runnext-drain".into())
@@ -346,7 +351,25 @@ impl Shared {
         {
             return;
         }
-        self.drain();
+        if polls {
+            // Ordering: Relaxed, this thread will take it up.
+            self.stop.left_over.store(true, Ordering::Relaxed);
+        } else {
+            self.drain();
+        }
+    }
+
+    /// Notes that the M in `context`, which gave its P away in the middle of a poll, has one again, or
+    /// that the poll has ended.
+    pub(super) fn end_stray(&self, context: &Context) {
+        context.set_stray(false);
+        // Ordering: Relaxed, only a thread that could not drain in the middle of its turn sets it.
+        if self.stop.left_over.load(Ordering::Relaxed)
+            && !self.is_polling_here()
+            && self.stop.left_over.swap(false, Ordering::Relaxed)
+        {
+            self.drain();
+        }
     }
 
     /// Finishes all Gs that have no stack, and lets the stacks be unwound. Called once, when nobody

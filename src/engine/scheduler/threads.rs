@@ -423,7 +423,7 @@ impl Shared {
                 // SAFETY: an entry of a queue is the right to run one G, and we took it out.
                 unsafe { Gp::from_raw(gp) }.run();
                 context.set_without_p(false);
-                context.set_stray(false);
+                self.end_stray(context);
             }
         }
     }
