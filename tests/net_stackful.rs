@@ -1,11 +1,6 @@
 //! Sockets in code that is not async: in stackful tasks they wait, on threads they block, and where
 //! futures are polled they refuse.
-#![cfg(all(
-    feature = "net",
-    feature = "stackful",
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
+#![cfg(all(feature = "net", stackful))]
 
 mod common;
 

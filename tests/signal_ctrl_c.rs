@@ -13,6 +13,7 @@ fn press() {
 }
 
 #[test]
+#[allow(clippy::async_yields_async)] // One that waits is what is wanted.
 fn it_is_told_to_all_who_wait() {
     on_each_flavor(|rt| {
         let task = rt.block_on(async {

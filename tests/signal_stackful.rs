@@ -1,11 +1,6 @@
 //! Signals and stackful tasks: they wait for signals, and a signal may come to a thread that runs one
 //! which has hardly any stack left.
-#![cfg(all(
-    feature = "signal",
-    feature = "stackful",
-    target_os = "linux",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
+#![cfg(all(feature = "signal", stackful))]
 
 mod common;
 
