@@ -23,7 +23,8 @@ use runnext::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use runnext::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use runnext::net::{TcpListener, TcpStream};
 use runnext::sync::broadcast;
-use runnext::sync::broadcast::error::RecvError;
+use runnext::sync::broadcast::error::{RecvError, TryRecvError};
+use runnext::task::yield_now;
 use runnext::time::{Duration, sleep, timeout};
 use std::env;
 use std::io;
@@ -101,6 +102,8 @@ async fn listen_to(input: OwnedReadHalf, guest: u64, room: &Room) {
         }
         let line = String::from_utf8_lossy(&line);
         room.say(guest, format!("guest {guest}: {}\n", line.trim_end()));
+        // However fast they come: everybody has a turn to read this one before the next.
+        yield_now().await;
     }
 }
 
@@ -110,20 +113,29 @@ async fn tell(
     guest: u64,
     mut lines: broadcast::Receiver<Line>,
 ) -> &'static str {
-    let mut text: Arc<str> = format!("* you are guest {guest}\n").into();
+    let mut text = format!("* you are guest {guest}\n");
     loop {
         match timeout(PATIENCE, output.write_all(text.as_bytes())).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => text.clear(),
             Ok(Err(_)) => return "is gone",
             Err(_) => return "does not read",
         }
-        text = loop {
+        while text.is_empty() {
             match lines.recv().await {
-                Ok(line) if line.from == guest => continue,
-                Ok(line) => break line.text,
+                Ok(line) if line.from == guest => {}
+                Ok(line) => text += &line.text,
                 Err(RecvError::Lagged(_)) => return "reads too slowly",
                 Err(RecvError::Closed) => return "is alone",
             }
-        };
+        }
+        // What else is there goes along: who writes line by line cannot keep up with a fast sender.
+        loop {
+            match lines.try_recv() {
+                Ok(line) if line.from == guest => {}
+                Ok(line) => text += &line.text,
+                Err(TryRecvError::Lagged(_)) => return "reads too slowly",
+                Err(_) => break,
+            }
+        }
     }
 }

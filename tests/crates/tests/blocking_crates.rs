@@ -152,7 +152,10 @@ mod with_rustls {
             let error = client(for_client, connect(address))
                 .write(b"x")
                 .unwrap_err();
-            assert!(error.to_string().contains("invalid peer certificate"), "{error}");
+            assert!(
+                error.to_string().contains("invalid peer certificate"),
+                "{error}"
+            );
             let error = wait(served).unwrap().pop().unwrap();
             assert!(error.to_string().contains("fatal alert"), "{error}");
         });
