@@ -16,7 +16,8 @@ fn press() {
 #[allow(clippy::async_yields_async)] // One that waits is what is wanted.
 fn it_is_told_to_all_who_wait() {
     on_each_flavor(|rt| {
-        let task = rt.block_on(async {
+        let mut waits = Box::pin(ctrl_c());
+        rt.block_on(async {
             let mut here = pin!(ctrl_c());
             assert!(poll_once(&mut here).await.is_pending());
             press();
@@ -31,13 +32,11 @@ fn it_is_told_to_all_who_wait() {
             here.await.unwrap();
             there.await.unwrap();
             press();
-            let mut waits = Box::pin(ctrl_c());
             assert!(poll_once(&mut waits).await.is_pending());
-            waits
         });
         drop(rt);
         common::current_thread().block_on(async {
-            let error = task.await.unwrap_err().to_string();
+            let error = waits.await.unwrap_err().to_string();
             assert!(error.contains("shut down"), "{error}");
         });
     });

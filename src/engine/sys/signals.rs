@@ -53,14 +53,20 @@ pub(crate) fn count_from_now_on(signal: c_int) -> io::Result<()> {
         writer.set_nonblocking(true)?;
         let _first = PIPE.set(Pipe { reader, writer });
     }
+    // Handlers of others are called along with ours, and may need more room than there is on an
+    // alternate stack.
+    #[cfg(stackful)]
+    let alone = is_the_systems(&action_of(signal)?);
     // SAFETY: what is called in the handler is async-signal-safe: an atomic addition, a load of the
     // `OnceLock` that was set above, and system calls to read and write. Nothing of it can panic, and the registry
     // puts `errno` back.
     unsafe { signal_hook_registry::register(signal, move || handle(signal)) }?;
     *handled |= bit;
-    // Without it a handler that others installed does for us as well; so it is no error.
+    // It works without as well, unless a signal comes to a stackful G deep down.
     #[cfg(stackful)]
-    let _moved = on_alternate_stack(signal);
+    if alone {
+        let _moved = move_to_alternate_stack(signal);
+    }
     Ok(())
 }
 
@@ -120,21 +126,35 @@ fn highest() -> c_int {
     NUMBERS as c_int - 1
 }
 
-/// Has the handler of `signal` run on the alternate stack of its thread, which each thread that runs
-/// stackful Gs has: what such a G has left of its own may be too little even for the registers that
-/// the kernel saves there.
+/// What handles `signal` at the moment.
 #[cfg(stackful)]
-fn on_alternate_stack(signal: c_int) -> io::Result<()> {
+fn action_of(signal: c_int) -> io::Result<libc::sigaction> {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: with no new action the call only writes the old one.
     if unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) } != 0 {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the call has written it.
-    let mut action = unsafe { action.assume_init() };
+    Ok(unsafe { action.assume_init() })
+}
+
+/// Whether `action` runs no code of the program.
+#[cfg(stackful)]
+fn is_the_systems(action: &libc::sigaction) -> bool {
+    action.sa_flags & libc::SA_SIGINFO == 0
+        && matches!(action.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN)
+}
+
+/// Has the handler of `signal` run on the alternate stack of its thread, which each thread that runs
+/// stackful Gs has: what such a G has left of its own may be too little even for the registers that
+/// the kernel saves there.
+#[cfg(stackful)]
+fn move_to_alternate_stack(signal: c_int) -> io::Result<()> {
+    let mut action = action_of(signal)?;
     action.sa_flags |= libc::SA_ONSTACK;
-    // SAFETY: the action is the one that is installed, which was installed moments ago under the
-    // lock of our caller; where the handler runs is all that changes, and it needs little room.
+    // SAFETY: the action is the one that is installed; where it runs is all that changes, and
+    // `count_from_now_on` has seen that it needs little room. Should others change the action at this
+    // very moment, the last one wins, as always.
     if unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) } != 0 {
         return Err(io::Error::last_os_error());
     }
