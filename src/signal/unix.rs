@@ -202,21 +202,22 @@ impl Signal {
         let step = ready!(coop::poll_proceed(cx));
         let told = ready!(self.poll_told(cx));
         step.made_progress();
-        Poll::Ready(told)
+        Poll::Ready(told.ok())
     }
 
     /// As `poll_recv`, without being a step of the budget. The steps are those of `driver.rs`.
-    pub(crate) fn poll_told(&mut self, cx: &Context<'_>) -> Poll<Option<()>> {
+    ///
+    /// # Errors
+    /// If the runtime is gone.
+    pub(crate) fn poll_told(&mut self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let count = signals::count(self.kind.0);
             if count != self.seen {
                 self.seen = count;
-                return Poll::Ready(Some(()));
+                return Poll::Ready(Ok(()));
             }
-            match ready!(self.driver.poll(&mut self.key, cx)) {
-                Ok(event) => self.driver.clear(event),
-                Err(_gone) => return Poll::Ready(None),
-            }
+            let event = ready!(self.driver.poll(&mut self.key, cx))?;
+            self.driver.clear(event);
         }
     }
 }

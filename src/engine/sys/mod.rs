@@ -6,6 +6,7 @@
 //! | [`available_cpus`] | how many Ps make sense, honouring affinity and cgroup quotas |
 //! | [`now`] | the one monotonic clock |
 //! | `descriptor` | what std does not know of descriptors, where there are such |
+//! | `pidfd` | descriptors of child processes, where there are such |
 //! | `signals` | signals to the process, counted, with a pipe that says that there were some |
 //!
 //! On Linux the parker is a futex; elsewhere a mutex and a condition variable.
@@ -19,6 +20,8 @@ mod parker;
 
 #[cfg(all(unix, feature = "net"))]
 mod descriptor;
+#[cfg(all(unix, feature = "process", not(loom)))]
+pub(crate) mod pidfd;
 #[cfg(all(unix, feature = "signal", not(loom)))]
 pub(crate) mod signals;
 
