@@ -411,10 +411,7 @@ fn the_end_of_its_runtime_ends_the_wait_but_not_the_process() {
     assert!(error.to_string().contains("was shut down"), "{error}");
 }
 
-#[cfg(all(
-    feature = "stackful",
-    any(target_arch = "x86_64", target_arch = "aarch64")
-))]
+#[cfg(stackful)]
 #[test]
 fn a_stackful_task_waits_for_a_process() {
     use runnext::wait;

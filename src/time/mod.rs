@@ -2,9 +2,9 @@
 //!
 //! | to | use |
 //! |---|---|
-//! | wait for a while, or until a moment | [`sleep`], [`sleep_until`] |
-//! | give up on a future that takes too long | [`timeout`], [`timeout_at`] |
-//! | do something every so often | [`interval`], [`interval_at`] |
+//! | wait for a while, or until a moment | [`sleep`](fn@sleep), [`sleep_until`] |
+//! | give up on a future that takes too long | [`timeout`](fn@timeout), [`timeout_at`] |
+//! | do something every so often | [`interval`](fn@interval), [`interval_at`] |
 //! | wait in a stackful task | [`stackful::sleep`](crate::stackful::sleep) |
 //!
 //! ```

@@ -1,6 +1,6 @@
 //! The netpoller: which sockets are ready, and who waits for them.
 //!
-//! mio registers and wakes; each socket is registered once, edge-triggered, and has a [`Slot`] for as
+//! mio registers and wakes; each socket is registered once, edge-triggered, and has a slot for as
 //! long. Whoever holds the [`Seat`], one thread at a time, asks the system for events, with or
 //! without waiting, and gets the wakers of those who waited for them: to wake them is the business
 //! of the scheduler above.

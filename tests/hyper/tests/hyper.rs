@@ -62,7 +62,6 @@ fn without_a_runtime_it_says_so() {
     );
 }
 
-#[cfg(feature = "test-util")]
 mod by_a_clock_that_is_stopped {
     use super::*;
     use hyper::rt::Timer as _;
