@@ -2,10 +2,10 @@
 //!
 //! hyper is given the means to spawn tasks and to wait as it is given a connection: [`Executor`] goes
 //! where it asks for a `hyper::rt::Executor`, as the client and the server of HTTP/2 do, and `Timer`,
-//! with feature `time`, where it asks for a `hyper::rt::Timer`. Connections themselves are anything with tokio's I/O traits, in the wrapper `TokioIo` of the crate
-//! `hyper-util`.
+//! with feature `time`, where it asks for a `hyper::rt::Timer`. Connections themselves are anything with
+//! tokio's I/O traits, in the wrapper `TokioIo` of the crate `hyper-util`.
 //!
-//! ```
+//! ```ignore
 //! use hyper::body::Incoming;
 //! use hyper::service::service_fn;
 //! use hyper::{Request, Response};
