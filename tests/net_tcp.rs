@@ -615,3 +615,37 @@ fn a_budget_makes_a_busy_reader_yield() {
         .unwrap();
     });
 }
+
+#[test]
+fn a_read_adds_to_what_a_buffer_has() {
+    use runnext::io::{AsyncRead, ReadBuf};
+    use std::mem::MaybeUninit;
+    use std::pin::Pin;
+
+    on_each(|| async {
+        let (mut client, mut server) = pair().await;
+        let mut bytes = [MaybeUninit::uninit(); 8];
+        let mut buf = ReadBuf::uninit(&mut bytes);
+        buf.put_slice(b"ab");
+        for (sent, filled, initialized) in [
+            (&b"cde"[..], &b"abcde"[..], 5),
+            // The rest has to wait.
+            (b"fghij", b"abcdefgh", 8),
+        ] {
+            client.write_all(sent).await.unwrap();
+            let len = filled.len();
+            while buf.filled().len() < len {
+                let read = std::future::poll_fn(|cx| Pin::new(&mut server).poll_read(cx, &mut buf));
+                read.await.unwrap();
+            }
+            assert_eq!(buf.filled(), filled);
+            assert_eq!(buf.initialized().len(), initialized);
+        }
+        // There is no room, and nothing is taken.
+        let read = std::future::poll_fn(|cx| Pin::new(&mut server).poll_read(cx, &mut buf));
+        read.await.unwrap();
+        let mut rest = [0; 2];
+        server.read_exact(&mut rest).await.unwrap();
+        assert_eq!(&rest, b"ij");
+    });
+}

@@ -199,8 +199,7 @@ macro_rules! async_read {
                 buf: &mut tokio::io::ReadBuf<'_>,
             ) -> std::task::Poll<std::io::Result<()>> {
                 let $this = &*self;
-                let read = crate::net::transfer::poll_read($io, cx, buf.initialize_unfilled());
-                read.map_ok(|len| buf.advance(len))
+                crate::net::transfer::poll_read_buf($io, cx, buf)
             }
         }
     };

@@ -20,6 +20,38 @@ where
     evented.poll_transfer(cx, Direction::Read, len, |mut io| io.read(buf))
 }
 
+/// As above, into what of `buf` is not filled, which need not be initialised.
+#[cfg(all(unix, feature = "tokio-io"))]
+pub(super) fn poll_read_buf<E>(
+    evented: &Evented<E>,
+    cx: &mut Context<'_>,
+    buf: &mut tokio::io::ReadBuf<'_>,
+) -> Poll<io::Result<()>>
+where
+    E: Source + std::os::fd::AsFd,
+{
+    let len = buf.remaining();
+    let read = evented.poll_transfer(cx, Direction::Read, len, |io| {
+        crate::engine::sys::read_into(io.as_fd(), buf)
+    });
+    read.map_ok(|_len| ())
+}
+
+/// As above.
+#[cfg(all(not(unix), feature = "tokio-io"))]
+pub(super) fn poll_read_buf<E>(
+    evented: &Evented<E>,
+    cx: &mut Context<'_>,
+    buf: &mut tokio::io::ReadBuf<'_>,
+) -> Poll<io::Result<()>>
+where
+    E: Source,
+    for<'a> &'a E: Read,
+{
+    let read = poll_read(evented, cx, buf.initialize_unfilled());
+    read.map_ok(|len| buf.advance(len))
+}
+
 pub(super) fn poll_read_vectored<E>(
     evented: &Evented<E>,
     cx: &mut Context<'_>,

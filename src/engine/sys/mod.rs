@@ -25,6 +25,8 @@ pub(crate) mod pidfd;
 #[cfg(all(unix, feature = "signal", not(loom)))]
 pub(crate) mod signals;
 
+#[cfg(all(unix, feature = "net", feature = "tokio-io", not(loom)))]
+pub(crate) use descriptor::read_into;
 #[cfg(all(unix, feature = "net"))]
 pub(crate) use descriptor::{access_mode, peer_credentials, set_nonblocking};
 pub(crate) use parker::Parker;
