@@ -8,31 +8,31 @@
 //! ```text
 //! $ cargo run --release --example wordcount -- examples
 //! examples
-//!            7  text files, 0 binary, 0 unreadable
-//!        36367  bytes
-//!         1106  lines
-//!         4407  words, 639 different
-//!          2.6  ms
+//!           15  text files, 0 binary, 0 unreadable
+//!        63509  bytes
+//!         1890  lines
+//!         7654  words, 1008 different
+//!          1.6  ms
 //!
 //! most frequent
-//!          150  let
-//!          118  the
-//!           76  a
-//!           63  is
-//!           57  mut
-//!           54  path
-//!           52  total
-//!           50  fn
-//!           50  of
-//!           43  gs
+//!          227  let
+//!          176  the
+//!          127  a
+//!          102  mut
+//!          101  is
+//!           95  use
+//!           82  fn
+//!           78  runnext
+//!           75  await
+//!           75  of
 //!
 //! runtime
-//!            7  Gs spawned
+//!           15  Gs spawned
 //!            0  Gs alive
 //!            0  in the global queue
 //!            3  blocking threads
-//!            7  polls on worker 0, 0 steals, 1 parks
-//!            7  polls on worker 1, 0 steals, 1 parks
+//!           30  polls on worker 0, 0 steals, 2 parks
+//!            0  polls on worker 1, 0 steals, 1 parks
 //! ```
 //!
 //! The numbers change with the examples, and the last ones from run to run.
