@@ -208,6 +208,7 @@ fn limit_address_space(more: Option<u64>) {
 }
 
 #[test]
+#[cfg_attr(runnext_asan, ignore = "the sanitizer needs address space of its own")]
 fn address_space_that_cannot_be_had_is_an_error_until_it_can() {
     if let Some(child) = in_child("address_space_that_cannot_be_had_is_an_error_until_it_can") {
         let said = String::from_utf8_lossy(&child.stderr);

@@ -109,6 +109,10 @@ fn of_a_task_that_has_waited_among_others_names_the_right_one() {
 }
 
 #[test]
+#[cfg_attr(
+    runnext_asan,
+    ignore = "std's alternate stack is too small for the sanitizer"
+)]
 fn of_a_migratable_task_is_reported_wherever_it_runs() {
     let parts = ["in a stackful G", "\"moves\""];
     if dies("of_a_migratable_task_is_reported_wherever_it_runs", &parts) {
