@@ -26,8 +26,9 @@ use std::ptr::NonNull;
 const MANY: usize = 16;
 
 /// Begins to load what the next turns need: the cell of the second G in the queue, and the stack of
-/// the first, whose cell says where it is. A thousand Gs that yield in turn take a third less time
-/// with it, and a million that are woken by one event half (`cargo bench --bench stackful`).
+/// the first, whose cell says where it is. Measured together with shorter turns, which alone save
+/// some 15 ns: a yield among a thousand Gs went from 80 ns to 39, one of a million Gs that are woken at
+/// once from 0.9 us to 0.45 (`cargo bench --bench stackful`).
 ///
 /// # Safety
 /// The caller owns the Gs in the queue, which are stackful and have begun.

@@ -48,6 +48,8 @@
 //! | an M spins for up to 50 µs if that would have paid the last time, `machine/patience.rs` | a fixed number of rounds | the waker is in its system call for as long as a short spell lasts, and wakes the same M again and again |
 //! | one G in 64 is tracked for the latency histogram, `scheduler/track.rs` | one in 8, as in Go | two looks at the clock each would be a tenth of a spawn |
 //! | a cancelled timer leaves its entry in a 4-ary heap, `timer/heap.rs` | taking it out at once | of timeouts that are cancelled in the order in which they were made each is the root: 1.5 times tokio's speed, and 2.0 without |
+//! | an M takes few young stackful Gs from others, `bound/appetite.rs` | half the ring, as of other Gs | where they begin they stay, and those that share a lock pay 230 ns for each use of it on two Ms, and 30 on one |
+//! | stacks and cells are fetched ahead, `bound.rs` | when they are needed | a thousand stacks do not stay in the nearest cache |
 //! | runnext is an atomic slot that is swapped, `queue/runnext.rs` | a lock biased by `membarrier` | it saves nothing where nobody contends |
 //! | at most 16 of 61 turns come from runnext, `scheduler/find.rs` | 16 in a row | a task that joins a thousand others is polled after each of them otherwise |
 //!
