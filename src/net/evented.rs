@@ -142,7 +142,7 @@ impl<E: Source> Evented<E> {
 
     /// As `event`, for one of several who wait for `mask`, with a `key` for
     /// [`forget`](Evented::forget). It is no step of the budget.
-    #[cfg(feature = "signal")]
+    #[cfg(feature = "process")]
     pub(crate) fn poll_beside(
         &self,
         key: &mut Option<Key>,
@@ -150,6 +150,18 @@ impl<E: Source> Evented<E> {
         cx: &Context<'_>,
     ) -> Poll<io::Result<Event>> {
         self.registration.poll_beside(key, mask, cx)
+    }
+
+    /// As `poll_beside`, until `happened`, of which an event tells all who wait alike.
+    #[cfg(feature = "signal")]
+    pub(crate) fn poll_until(
+        &self,
+        key: &mut Option<Key>,
+        mask: Readiness,
+        cx: &Context<'_>,
+        happened: impl Fn() -> bool,
+    ) -> Poll<io::Result<()>> {
+        self.registration.poll_until(key, mask, cx, happened)
     }
 
     /// The one with `key` waits no more.

@@ -5,14 +5,15 @@
 //! The event wakes all listeners of the runtime, and each compares the count of its signal with the
 //! one it saw last:
 //!
-//! 1. A listener compares the counts. If there was no signal, it waits for an event, or finds one.
-//! 2. With an event, it takes the event back, and begins anew at 1.
+//! 1. A listener compares the counts. If there was a signal, it is told.
+//! 2. Otherwise it leaves its waker; or it finds an event, takes that back, and begins anew at 1.
+//! 3. With its waker left, it compares the counts once more.
 //!
-//! A signal is missed by nobody. If it is counted before 1 it is seen there. Otherwise its event comes
-//! after, and ends the wait; a listener that takes back an older one leaves it as it is, and if
-//! that one was it already, then the count is seen when 1 comes again.
+//! A signal is missed by nobody. An event that comes after the waker was left ends the wait. Of one
+//! that came before, and that another listener may have taken back, the signal is seen at 3. And a
+//! listener that takes back an event at 2 does so for none that came since: it leaves that as it is.
 
-use crate::engine::netpoll::{Event, Key, Readiness};
+use crate::engine::netpoll::{Key, Readiness};
 use crate::engine::sys::signals;
 use crate::io::Interest;
 use crate::io::unix::Fd;
@@ -64,22 +65,22 @@ impl Driver {
         Ok(driver)
     }
 
-    /// Waits until there may have been a signal.
+    /// Waits until `happened`, of which a signal tells.
     ///
     /// # Errors
     /// If the runtime is gone.
-    pub(super) fn poll(&self, key: &mut Option<Key>, cx: &Context<'_>) -> Poll<io::Result<Event>> {
-        self.pipe.poll_beside(key, Readiness::READ, cx)
+    pub(super) fn poll_until(
+        &self,
+        key: &mut Option<Key>,
+        cx: &Context<'_>,
+        happened: impl Fn() -> bool,
+    ) -> Poll<io::Result<()>> {
+        self.pipe.poll_until(key, Readiness::READ, cx, happened)
     }
 
     /// The listener with `key` waits no more.
     pub(super) fn forget(&self, key: Key) {
         self.pipe.forget(key);
-    }
-
-    /// Takes `event` back, unless there was another one since.
-    pub(super) fn clear(&self, event: Event) {
-        self.pipe.clear(event);
     }
 }
 

@@ -210,15 +210,16 @@ impl Signal {
     /// # Errors
     /// If the runtime is gone.
     pub(crate) fn poll_told(&mut self, cx: &Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            let count = signals::count(self.kind.0);
-            if count != self.seen {
-                self.seen = count;
-                return Poll::Ready(Ok(()));
-            }
-            let event = ready!(self.driver.poll(&mut self.key, cx))?;
-            self.driver.clear(event);
-        }
+        let Signal {
+            driver,
+            kind,
+            seen,
+            key,
+        } = self;
+        let count = || signals::count(kind.0);
+        ready!(driver.poll_until(key, cx, || count() != *seen))?;
+        *seen = count();
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -288,7 +288,7 @@ impl Registration {
     ///
     /// # Errors
     /// If the runtime is gone.
-    #[cfg(feature = "signal")]
+    #[cfg(feature = "process")]
     pub(crate) fn poll_beside(
         &self,
         key: &mut Option<Key>,
@@ -296,6 +296,23 @@ impl Registration {
         cx: &Context<'_>,
     ) -> Poll<io::Result<Event>> {
         self.slot().wait(key, mask, cx.waker()).map(checked)
+    }
+
+    /// As [`poll_beside`](Registration::poll_beside), for what an event tells all waiters alike: until
+    /// `happened`, see [`Slot::wait_until`].
+    ///
+    /// # Errors
+    /// If the runtime is gone.
+    #[cfg(feature = "signal")]
+    pub(crate) fn poll_until(
+        &self,
+        key: &mut Option<Key>,
+        mask: Readiness,
+        cx: &Context<'_>,
+        happened: impl Fn() -> bool,
+    ) -> Poll<io::Result<()>> {
+        let ended = self.slot().wait_until(key, mask, cx.waker(), happened);
+        ended.map(|shut| shut.map_or(Ok(()), |event| checked(event).map(drop)))
     }
 
     /// The waiter with `key` waits no more.

@@ -38,7 +38,7 @@ pub(crate) use driver::Registration;
 pub(crate) use driver::{Netpoll, Seat};
 #[cfg(any(feature = "net", loom))]
 pub(crate) use readiness::Readiness;
-#[cfg(all(feature = "signal", not(loom)))]
+#[cfg(any(all(feature = "signal", not(loom)), all(test, loom)))]
 pub(crate) use slot::Key;
 #[cfg(loom)]
 pub(crate) use slot::Slot;

@@ -339,6 +339,35 @@ impl Slot {
         }
     }
 
+    /// As [`wait`](Slot::wait), until `happened` says so, of which an event tells all waiters alike, and
+    /// which each of them asks in its own way. The event itself is taken back.
+    ///
+    /// It is asked again after the waker was left: one waiter may ask in vain, then it happens, and
+    /// another, who was told already, takes the event back before the first comes to N1. Who finds the
+    /// event taken back finds what it told of. `Ready` with an event if that one ends all waits.
+    #[cfg(any(feature = "signal", all(test, loom)))]
+    pub(crate) fn wait_until(
+        &self,
+        key: &mut Option<Key>,
+        mask: Readiness,
+        waker: &Waker,
+        happened: impl Fn() -> bool,
+    ) -> Poll<Option<Event>> {
+        loop {
+            if happened() {
+                return Poll::Ready(None);
+            }
+            match self.wait(key, mask, waker) {
+                Poll::Ready(event) if event.ready.intersects(Readiness::SHUT) => {
+                    return Poll::Ready(Some(event));
+                }
+                Poll::Ready(event) => self.clear(event),
+                Poll::Pending if happened() => return Poll::Ready(None),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
     /// The waiter does not wait any more.
     pub(crate) fn forget(&self, key: Key) {
         let mut waiters = lock(&self.waiters);

@@ -1,8 +1,8 @@
 //! A socket's slot: between the poller, those who wait, and those who find that there is nothing.
 
 use super::model::{Seen, check};
-use crate::engine::netpoll::{Direction, Readiness, Slot};
-use crate::engine::primitive::{AtomicBool, Ordering};
+use crate::engine::netpoll::{Direction, Key, Readiness, Slot};
+use crate::engine::primitive::{AtomicBool, AtomicUsize as Count, Ordering};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::task::{Poll, Wake, Waker};
@@ -25,6 +25,8 @@ struct World {
     bells: [Arc<Bell>; 2],
     /// Which of the two waiters were told that the socket is ready.
     told: [Seen; 2],
+    /// How often something happened of which all are to know.
+    count: Count,
 }
 
 impl World {
@@ -42,6 +44,7 @@ impl World {
             data: AtomicBool::new(false),
             bells: Default::default(),
             told: [Seen::new(), Seen::new()],
+            count: Count::new(0),
         }
     }
 
@@ -80,6 +83,20 @@ impl World {
         if let (Some(key), false) = (key, on) {
             self.slot.forget(key);
         }
+    }
+
+    /// It happens once, and then there is the event for it.
+    fn happen(&self) {
+        self.count.fetch_add(1, Ordering::Release);
+        self.event(Readiness::READABLE);
+    }
+
+    /// One of several who wait for more than `seen`; whether there is more.
+    fn listen(&self, n: usize, seen: usize, key: &mut Option<Key>) -> bool {
+        let waker = Waker::from(self.bells[n].clone());
+        let happened = || self.count.load(Ordering::Acquire) > seen;
+        let polled = self.slot.wait_until(key, Readiness::READ, &waker, happened);
+        polled.is_ready()
     }
 
     fn rung(&self, n: usize) -> usize {
@@ -290,6 +307,63 @@ fn an_event_for_a_socket_that_is_gone_says_nothing_of_the_next() {
         },
     );
     BEFORE.expect("the event comes before the end");
+}
+
+/// The first to be told waits for the next one, and takes back the event for this one, before the other
+/// has left its waker.
+#[test]
+fn what_concerns_all_is_told_to_all() {
+    static TOOK_BACK: Seen = Seen::new();
+    check(
+        World::new,
+        &[
+            |world: &World| {
+                let mut key = None;
+                if world.listen(0, 0, &mut key) {
+                    world.told[0].note_if(true);
+                    assert!(!world.listen(0, 1, &mut key), "it happened once");
+                    TOOK_BACK.note_if(world.slot.look(Readiness::READ).ready.is_empty());
+                }
+            },
+            |world: &World| {
+                let told = world.listen(1, 0, &mut None);
+                world.told[1].note_if(told);
+            },
+            World::happen,
+        ],
+        |world| {
+            world.expect_awake(0);
+            world.expect_awake(1);
+        },
+    );
+    TOOK_BACK.expect("one takes back the event");
+}
+
+/// Asks whether it happened before its waker is left, and not again.
+#[test]
+#[should_panic(expected = "waiter 1 sleeps")]
+fn canary_an_event_is_taken_back_from_one_who_asked_too_early() {
+    check(
+        World::new,
+        &[
+            |world: &World| {
+                let mut key = None;
+                if world.listen(0, 0, &mut key) {
+                    world.told[0].note_if(true);
+                    world.listen(0, 1, &mut key);
+                }
+            },
+            |world: &World| {
+                let told = world.count.load(Ordering::Acquire) > 0;
+                world.told[1].note_if(told);
+                if !told {
+                    world.wait(1, true);
+                }
+            },
+            World::happen,
+        ],
+        |world| world.expect_awake(1),
+    );
 }
 
 #[test]
