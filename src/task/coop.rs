@@ -144,14 +144,10 @@ impl Drop for RestoreOnPending {
 /// ```
 #[inline]
 pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
-    let before = current::budget();
-    match before {
-        None => {}
-        Some(0) => {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        Some(left) => current::set_budget(Some(left - 1)),
+    let before = current::take_budget();
+    if before == Some(0) {
+        cx.waker().wake_by_ref();
+        return Poll::Pending;
     }
     Poll::Ready(RestoreOnPending::new(before))
 }

@@ -448,6 +448,16 @@ pub(crate) fn budget() -> Option<u8> {
     THREAD.with(|t| t.budget.get().filter(|_| t.role.get() == Role::Running))
 }
 
+/// Takes a unit of the budget of this poll, if one is left; what was left before.
+#[inline(never)]
+pub(crate) fn take_budget() -> Option<u8> {
+    THREAD.with(|t| {
+        let before = t.budget.get().filter(|_| t.role.get() == Role::Running)?;
+        t.budget.set(Some(before.saturating_sub(1)));
+        Some(before)
+    })
+}
+
 /// Sets what is left of the budget of this poll; without effect where no runtime polls.
 #[inline(never)]
 pub(crate) fn set_budget(budget: Option<u8>) {

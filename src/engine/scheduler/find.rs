@@ -11,7 +11,7 @@ use crate::engine::queue::RawG;
 
 use crate::engine::task::Gp;
 
-/// How many Gs may come from runnext in a round of so many turns.
+/// How many Gs may come from runnext, before those in the ring, in a round of so many turns.
 ///
 /// They share one time slice, as in Go, but a pair that passes a token to and fro, or a chain of
 /// tasks each spawning the next, must not keep the ring waiting for ever (golang/go#52934). And a
@@ -156,7 +156,8 @@ impl Shared {
             return Some(gp);
         }
         if let Some(gp) = pp.runnext.take() {
-            if self.inherits(pp) {
+            // With an empty ring there is nobody before whom it would run.
+            if pp.ring.is_empty() || self.inherits(pp) {
                 return Some(gp);
             }
             // SAFETY: our caller holds it.

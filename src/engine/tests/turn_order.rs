@@ -133,7 +133,7 @@ struct Model {
     /// Turns since the global queue came first, and since a round began.
     tick: u32,
     turns: u32,
-    /// Turns of this round that came from runnext.
+    /// Turns of this round that came from runnext while others waited in the ring.
     inherited: u32,
     made: usize,
 }
@@ -185,6 +185,9 @@ impl Model {
             }
         }
         if let Some(gp) = self.runnext.take() {
+            if self.ring.is_empty() {
+                return Some(gp);
+            }
             if self.inherited < INHERIT {
                 self.inherited += 1;
                 return Some(gp);
