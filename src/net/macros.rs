@@ -284,6 +284,133 @@ macro_rules! async_write {
     };
 }
 
+/// What a stream does in code that is not async: the traits of std, with std's timeouts. It has
+/// `timeouts: Timeouts`.
+macro_rules! blocking_style {
+    ($stream:ident) => {
+        /// Timeouts in code that is not async, where they are those of std. Async functions wait for as
+        /// long as it takes: see [`timeout`](crate::time::timeout()) for these.
+        impl $stream {
+            /// For how long [`Read`](std::io::Read) waits for something to read; `None`: for as long as
+            /// it takes.
+            ///
+            /// A stream that was one of std's has the timeouts that were set there.
+            ///
+            /// # Errors
+            /// None so far.
+            pub fn read_timeout(&self) -> std::io::Result<Option<std::time::Duration>> {
+                Ok(self.timeouts.read(self))
+            }
+
+            /// Sets [`read_timeout`](Self::read_timeout), for reads that begin after it. When the time
+            /// runs out, a read fails with [`WouldBlock`](std::io::ErrorKind::WouldBlock) on Unix, and
+            /// [`TimedOut`](std::io::ErrorKind::TimedOut) elsewhere.
+            ///
+            /// # Errors
+            /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) if it is zero; or those of the
+            /// operating system.
+            pub fn set_read_timeout(
+                &self,
+                timeout: Option<std::time::Duration>,
+            ) -> std::io::Result<()> {
+                self.timeouts
+                    .set_read(socket2::SockRef::from(self), timeout)
+            }
+
+            /// For how long [`Write`](std::io::Write) waits for room to write to; `None`: for as long as
+            /// it takes.
+            ///
+            /// A stream that was one of std's has the timeouts that were set there.
+            ///
+            /// # Errors
+            /// None so far.
+            pub fn write_timeout(&self) -> std::io::Result<Option<std::time::Duration>> {
+                Ok(self.timeouts.write(self))
+            }
+
+            /// Sets [`write_timeout`](Self::write_timeout), for writes that begin after it. When the time
+            /// runs out, a write fails with [`WouldBlock`](std::io::ErrorKind::WouldBlock) on Unix, and
+            /// [`TimedOut`](std::io::ErrorKind::TimedOut) elsewhere.
+            ///
+            /// # Errors
+            /// [`InvalidInput`](std::io::ErrorKind::InvalidInput) if it is zero; or those of the
+            /// operating system.
+            pub fn set_write_timeout(
+                &self,
+                timeout: Option<std::time::Duration>,
+            ) -> std::io::Result<()> {
+                self.timeouts
+                    .set_write(socket2::SockRef::from(self), timeout)
+            }
+        }
+
+        impl std::io::Read for &$stream {
+            /// In code that is not async: see [`net`](crate::net).
+            fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+                let (limit, interest) = (self.timeouts.read(self), crate::io::Interest::READABLE);
+                crate::net::transfer::wait_io(&self.io, interest, limit, |mut io| io.read(buf))
+            }
+
+            fn read_vectored(
+                &mut self,
+                bufs: &mut [std::io::IoSliceMut<'_>],
+            ) -> std::io::Result<usize> {
+                let (limit, interest) = (self.timeouts.read(self), crate::io::Interest::READABLE);
+                crate::net::transfer::wait_io(&self.io, interest, limit, |mut io| {
+                    io.read_vectored(bufs)
+                })
+            }
+        }
+
+        impl std::io::Write for &$stream {
+            /// In code that is not async: see [`net`](crate::net).
+            fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+                let (limit, interest) = (self.timeouts.write(self), crate::io::Interest::WRITABLE);
+                crate::net::transfer::wait_io(&self.io, interest, limit, |mut io| io.write(buf))
+            }
+
+            fn write_vectored(&mut self, bufs: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
+                let (limit, interest) = (self.timeouts.write(self), crate::io::Interest::WRITABLE);
+                crate::net::transfer::wait_io(&self.io, interest, limit, |mut io| {
+                    io.write_vectored(bufs)
+                })
+            }
+
+            /// Does nothing: what is written is on its way.
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+
+        impl std::io::Read for $stream {
+            fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+                (&*self).read(buf)
+            }
+
+            fn read_vectored(
+                &mut self,
+                bufs: &mut [std::io::IoSliceMut<'_>],
+            ) -> std::io::Result<usize> {
+                (&*self).read_vectored(bufs)
+            }
+        }
+
+        impl std::io::Write for $stream {
+            fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+                (&*self).write(buf)
+            }
+
+            fn write_vectored(&mut self, bufs: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
+                (&*self).write_vectored(bufs)
+            }
+
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+    };
+}
+
 /// The descriptor of `$type`, for `socket2::SockRef` and others.
 macro_rules! descriptor {
     ($type:ty) => {
@@ -317,4 +444,6 @@ macro_rules! descriptor {
     };
 }
 
-pub(super) use {async_read, async_write, descriptor, readiness_methods, stream_methods};
+pub(super) use {
+    async_read, async_write, blocking_style, descriptor, readiness_methods, stream_methods,
+};

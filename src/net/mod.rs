@@ -42,6 +42,12 @@
 //! read or room to write to; on a thread that runs no tasks, it blocks. In an `async` task it returns
 //! an error that says to use the async traits, since it would block all tasks of the thread.
 //!
+//! | in std | here, in code that is not async |
+//! |---|---|
+//! | `Read`, `Write`, their timeouts, `TcpStream::connect_timeout` | the same |
+//! | `accept`, `connect`, `recv_from`, … | the async function of that name: `wait(listener.accept())` |
+//! | the timeouts of datagrams | `wait(timeout(…, socket.recv_from(…)))` |
+//!
 //! ```
 //! # #[cfg(feature = "stackful")]
 //! # fn main() {
@@ -73,6 +79,7 @@ mod halves;
 mod lookup_host;
 mod macros;
 pub mod tcp;
+mod timeouts;
 mod transfer;
 mod udp;
 #[cfg(unix)]

@@ -6,6 +6,7 @@ use crate::io::Interest;
 use mio::event::Source;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 pub(super) fn poll_read<E>(
     evented: &Evented<E>,
@@ -95,28 +96,57 @@ where
 }
 
 /// Calls `f` until it does not say that it would block, waiting in between in the way of code that is
-/// not async.
+/// not async, for no longer than `limit`.
 ///
 /// # Errors
-/// Those of `f`; and where futures are polled, which must not wait in this way.
+/// Those of `f`; where futures are polled, which must not wait in this way; and if the time runs out.
 pub(super) fn wait_io<E: Source, R>(
     evented: &Evented<E>,
     interest: Interest,
+    limit: Option<Duration>,
     f: impl FnMut(&E) -> io::Result<R>,
 ) -> io::Result<R> {
-    wait(evented.async_io(interest, f))
+    wait(evented.async_io(interest, f), limit, || {
+        // As of a socket in blocking mode with a timeout.
+        #[cfg(unix)]
+        return io::Error::from_raw_os_error(libc::EAGAIN);
+        #[cfg(not(unix))]
+        return io::ErrorKind::TimedOut.into();
+    })
 }
 
-/// Waits for `future` in the way of code that is not async.
+/// Waits for `future` in the way of code that is not async, for no longer than `limit`.
 ///
 /// # Errors
-/// Where futures are polled, which must not wait in this way.
-pub(super) fn wait<T>(future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    crate::engine::scheduler::wait::wait(std::pin::pin!(future)).unwrap_or_else(|_refused| {
-        Err(io::Error::other(
+/// Where futures are polled, which must not wait in this way; `elapsed` if the time runs out.
+pub(super) fn wait<T>(
+    future: impl Future<Output = io::Result<T>>,
+    limit: Option<Duration>,
+    elapsed: impl FnOnce() -> io::Error,
+) -> io::Result<T> {
+    use crate::engine::scheduler::wait::Unready;
+    match crate::engine::scheduler::wait::wait(std::pin::pin!(future), limit) {
+        Ok(result) => result,
+        Err(Unready::Elapsed) => Err(elapsed()),
+        Err(Unready::Gone) => Err(crate::engine::netpoll::gone()),
+        Err(Unready::Refused) => Err(io::Error::other(
             "blocking I/O in a task that is polled would block all tasks on this thread; use the \
              methods of `AsyncReadExt` and `AsyncWriteExt` and `.await` them, or run this code in \
              a stackful task, with `runnext::go`",
-        ))
-    })
+        )),
+    }
+}
+
+/// What the std-style setters and `connect_timeout` refuse: each wait would fail at once.
+///
+/// # Errors
+/// If it is zero.
+pub(super) fn not_zero(timeout: Duration) -> io::Result<Duration> {
+    if timeout.is_zero() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "a timeout of zero would end each wait at once; `None` is for no timeout",
+        ));
+    }
+    Ok(timeout)
 }

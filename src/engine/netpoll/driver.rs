@@ -219,7 +219,8 @@ pub(crate) struct Registration {
     index: u32,
 }
 
-fn gone() -> io::Error {
+/// What whoever uses a socket after the end of its runtime is told.
+pub(crate) fn gone() -> io::Error {
     io::Error::other(
         "the runtime that this belongs to was shut down, and with it all I/O; keep the `Runtime` \
          for as long as it is used",

@@ -303,16 +303,19 @@ impl Shared {
 }
 
 /// The present, by the clock of the current runtime.
-#[cfg(feature = "test-util")]
+#[cfg_attr(not(all(stackful, feature = "net")), allow(dead_code))]
 pub(crate) fn instant() -> Instant {
-    current::with(|context| match context {
+    #[cfg(feature = "test-util")]
+    return current::with(|context| match context {
         // SAFETY: as in `current`.
         Some(context) => unsafe { &*context.home().cast::<Shared>() }
             .time
             .clock
             .instant(),
         None => crate::engine::sys::now(),
-    })
+    });
+    #[cfg(not(feature = "test-util"))]
+    crate::engine::sys::now()
 }
 
 /// Where a thread without a P runs wakers.

@@ -6,10 +6,13 @@ use crate::engine::netpoll::Direction;
 use crate::io::Interest;
 use crate::net::addr::{self, ToSocketAddrs};
 use crate::net::evented::{Assume, Evented};
-use crate::net::macros::{async_read, async_write, descriptor, readiness_methods, stream_methods};
+use crate::net::macros::{
+    async_read, async_write, blocking_style, descriptor, readiness_methods, stream_methods,
+};
+use crate::net::timeouts::Timeouts;
 use crate::net::{refuse_blocking, transfer};
 use socket2::SockRef;
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{Shutdown, SocketAddr};
 #[cfg(feature = "tokio-io")]
 use std::task::{Context, Poll};
@@ -37,6 +40,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct TcpStream {
     io: Evented<mio::net::TcpStream>,
+    timeouts: Timeouts,
 }
 
 impl TcpStream {
@@ -57,10 +61,30 @@ impl TcpStream {
         .await
     }
 
+    /// As [`connect`](TcpStream::connect), in code that is not async, and for no longer than `timeout`:
+    /// see [`net`](crate::net). `wait(timeout(…, TcpStream::connect(…)))` does the same for all the
+    /// addresses of a name.
+    ///
+    /// # Errors
+    /// [`TimedOut`](io::ErrorKind::TimedOut) if the time runs out;
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) if it is zero; in an async task; or that of the
+    /// connection.
+    ///
+    /// # Panics
+    /// If there is no current runtime.
+    pub fn connect_timeout(addr: &SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+        let timeout = transfer::not_zero(timeout)?;
+        let connect = async { TcpStream::connecting(mio::net::TcpStream::connect(*addr)?).await };
+        transfer::wait(connect, Some(timeout), || {
+            io::Error::new(io::ErrorKind::TimedOut, "connection timed out")
+        })
+    }
+
     /// Waits for a connection that was begun.
     pub(super) async fn connecting(stream: mio::net::TcpStream) -> io::Result<TcpStream> {
         let stream = TcpStream {
             io: Evented::new(stream, Assume::Nothing)?,
+            timeouts: Timeouts::none(),
         };
         // To this machine it is made at once, and the system only does not say so. Then whoever is to
         // accept it gets a turn: a task that connects in a loop would fill up the backlog.
@@ -80,8 +104,10 @@ impl TcpStream {
         listener: &Evented<mio::net::TcpListener>,
         stream: mio::net::TcpStream,
     ) -> io::Result<TcpStream> {
-        let io = listener.beside(stream)?;
-        Ok(TcpStream { io })
+        Ok(TcpStream {
+            io: listener.beside(stream)?,
+            timeouts: Timeouts::none(),
+        })
     }
 
     /// Of a stream from elsewhere, which has to be in non-blocking mode.
@@ -107,8 +133,10 @@ impl TcpStream {
     #[track_caller]
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<TcpStream> {
         refuse_blocking(&stream)?;
-        let io = Evented::new(mio::net::TcpStream::from_std(stream), Assume::Ready)?;
-        Ok(TcpStream { io })
+        Ok(TcpStream {
+            io: Evented::new(mio::net::TcpStream::from_std(stream), Assume::Ready)?,
+            timeouts: Timeouts::from_system(),
+        })
     }
 
     /// The stream as std's, in non-blocking mode.
@@ -277,60 +305,7 @@ impl TcpStream {
 async_read!([] TcpStream, this => &this.io);
 async_write!([] TcpStream, this => &this.io, this.shut_down(Shutdown::Write));
 descriptor!(TcpStream);
-
-impl Read for &TcpStream {
-    /// In code that is not async: see [`net`](crate::net).
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        transfer::wait_io(&self.io, Interest::READABLE, |mut io| io.read(buf))
-    }
-
-    fn read_vectored(&mut self, bufs: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
-        transfer::wait_io(&self.io, Interest::READABLE, |mut io| {
-            io.read_vectored(bufs)
-        })
-    }
-}
-
-impl Write for &TcpStream {
-    /// In code that is not async: see [`net`](crate::net).
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        transfer::wait_io(&self.io, Interest::WRITABLE, |mut io| io.write(buf))
-    }
-
-    fn write_vectored(&mut self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        transfer::wait_io(&self.io, Interest::WRITABLE, |mut io| {
-            io.write_vectored(bufs)
-        })
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Read for TcpStream {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        (&*self).read(buf)
-    }
-
-    fn read_vectored(&mut self, bufs: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
-        (&*self).read_vectored(bufs)
-    }
-}
-
-impl Write for TcpStream {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        (&*self).write(buf)
-    }
-
-    fn write_vectored(&mut self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        (&*self).write_vectored(bufs)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+blocking_style!(TcpStream);
 
 impl TryFrom<std::net::TcpStream> for TcpStream {
     type Error = io::Error;

@@ -4,9 +4,12 @@ use super::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use super::{SocketAddr, UCred, ucred};
 use crate::io::Interest;
 use crate::net::evented::{Assume, Evented};
-use crate::net::macros::{async_read, async_write, descriptor, readiness_methods, stream_methods};
-use crate::net::{refuse_blocking, transfer};
-use std::io::{self, Read, Write};
+use crate::net::macros::{
+    async_read, async_write, blocking_style, descriptor, readiness_methods, stream_methods,
+};
+use crate::net::refuse_blocking;
+use crate::net::timeouts::Timeouts;
+use std::io;
 use std::net::Shutdown;
 use std::path::Path;
 
@@ -33,6 +36,7 @@ use std::path::Path;
 #[derive(Debug)]
 pub struct UnixStream {
     io: Evented<mio::net::UnixStream>,
+    timeouts: Timeouts,
 }
 
 /// The address that `path` is: on Linux one in the abstract namespace if it begins with a NUL.
@@ -86,6 +90,7 @@ impl UnixStream {
     pub(super) async fn connecting(stream: mio::net::UnixStream) -> io::Result<UnixStream> {
         let stream = UnixStream {
             io: Evented::new(stream, Assume::Nothing)?,
+            timeouts: Timeouts::none(),
         };
         // As with TCP: whoever is to accept it gets a turn.
         if stream.peer_addr().is_ok() {
@@ -104,8 +109,10 @@ impl UnixStream {
         listener: &Evented<mio::net::UnixListener>,
         stream: mio::net::UnixStream,
     ) -> io::Result<UnixStream> {
-        let io = listener.beside(stream)?;
-        Ok(UnixStream { io })
+        Ok(UnixStream {
+            io: listener.beside(stream)?,
+            timeouts: Timeouts::none(),
+        })
     }
 
     /// Two sockets that are connected to each other.
@@ -120,9 +127,13 @@ impl UnixStream {
         let (one, other) = mio::net::UnixStream::pair()?;
         let one = UnixStream {
             io: Evented::new(one, Assume::Ready)?,
+            timeouts: Timeouts::none(),
         };
-        let io = one.io.beside(other)?;
-        Ok((one, UnixStream { io }))
+        let other = UnixStream {
+            io: one.io.beside(other)?,
+            timeouts: Timeouts::none(),
+        };
+        Ok((one, other))
     }
 
     /// Of a stream from elsewhere, which has to be in non-blocking mode.
@@ -135,8 +146,10 @@ impl UnixStream {
     #[track_caller]
     pub fn from_std(stream: std::os::unix::net::UnixStream) -> io::Result<UnixStream> {
         refuse_blocking(&stream)?;
-        let io = Evented::new(mio::net::UnixStream::from_std(stream), Assume::Ready)?;
-        Ok(UnixStream { io })
+        Ok(UnixStream {
+            io: Evented::new(mio::net::UnixStream::from_std(stream), Assume::Ready)?,
+            timeouts: Timeouts::from_system(),
+        })
     }
 
     /// The stream as std's, in non-blocking mode.
@@ -202,60 +215,7 @@ impl UnixStream {
 async_read!([] UnixStream, this => &this.io);
 async_write!([] UnixStream, this => &this.io, this.shut_down(Shutdown::Write));
 descriptor!(UnixStream);
-
-impl Read for &UnixStream {
-    /// In code that is not async: see [`net`](crate::net).
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        transfer::wait_io(&self.io, Interest::READABLE, |mut io| io.read(buf))
-    }
-
-    fn read_vectored(&mut self, bufs: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
-        transfer::wait_io(&self.io, Interest::READABLE, |mut io| {
-            io.read_vectored(bufs)
-        })
-    }
-}
-
-impl Write for &UnixStream {
-    /// In code that is not async: see [`net`](crate::net).
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        transfer::wait_io(&self.io, Interest::WRITABLE, |mut io| io.write(buf))
-    }
-
-    fn write_vectored(&mut self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        transfer::wait_io(&self.io, Interest::WRITABLE, |mut io| {
-            io.write_vectored(bufs)
-        })
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Read for UnixStream {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        (&*self).read(buf)
-    }
-
-    fn read_vectored(&mut self, bufs: &mut [io::IoSliceMut<'_>]) -> io::Result<usize> {
-        (&*self).read_vectored(bufs)
-    }
-}
-
-impl Write for UnixStream {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        (&*self).write(buf)
-    }
-
-    fn write_vectored(&mut self, bufs: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        (&*self).write_vectored(bufs)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
+blocking_style!(UnixStream);
 
 impl TryFrom<std::os::unix::net::UnixStream> for UnixStream {
     type Error = io::Error;
