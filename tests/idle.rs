@@ -48,6 +48,12 @@ fn threads(name: &str) -> BTreeMap<String, (bool, String, String)> {
 /// then asserts that they sleep through another.
 #[track_caller]
 fn assert_idle(name: &str, most: usize) {
+    assert_idle_for(WINDOW, name, most);
+}
+
+/// As above; the second window is that long.
+#[track_caller]
+fn assert_idle_for(window: Duration, name: &str, most: usize) {
     loop {
         let before = threads(name);
         thread::sleep(WINDOW);
@@ -58,7 +64,7 @@ fn assert_idle(name: &str, most: usize) {
         }
     }
     let before = threads(name);
-    thread::sleep(WINDOW);
+    thread::sleep(window);
     assert_eq!(threads(name), before, "a thread woke up without a reason");
 }
 
@@ -148,6 +154,44 @@ fn sockets_on_which_nothing_happens_wake_nobody() {
     // And by a task.
     current_thread().block_on(rt.spawn(work())).unwrap();
     assert_idle("sockets", 2);
+}
+
+/// Streams, each with a task that reads from it, and a time limit on that.
+#[cfg(all(feature = "net", feature = "time", feature = "tokio-io"))]
+#[test]
+fn a_thousand_sockets_and_timers_wake_nobody_for_two_seconds() {
+    use runnext::io::AsyncReadExt;
+    use runnext::net::UnixStream;
+    use runnext::time::timeout;
+    use std::io::Write;
+    // Both ends are ours.
+    assert!(common::raise_descriptor_limit() > 1_100);
+    let mut builder = Builder::new_multi_thread();
+    let rt = runtime("thousand", builder.worker_threads(2));
+    let (tell, told) = std::sync::mpsc::channel();
+    let mut others = Vec::new();
+    for n in 0..500_u32 {
+        let (here, there) = {
+            let _entered = rt.enter();
+            UnixStream::pair().unwrap()
+        };
+        let tell = tell.clone();
+        rt.spawn(async move {
+            let mut here = here;
+            // Far, and all different.
+            let limit = Duration::from_secs(3_600) + Duration::from_millis(n.into());
+            let read = timeout(limit, here.read_u8()).await;
+            tell.send((n, read.unwrap().unwrap())).unwrap();
+        });
+        rt.spawn(
+            async move { timeout(Duration::from_secs(7_200), std::future::pending::<()>()).await },
+        );
+        others.push(there);
+    }
+    assert_idle_for(Duration::from_secs(2), "thousand", 2);
+    (&others[123]).write_all(&[7]).unwrap();
+    assert_eq!(told.recv().unwrap(), (123, 7));
+    assert_idle("thousand", 2);
 }
 
 #[test]
