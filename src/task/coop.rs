@@ -152,6 +152,26 @@ pub fn poll_proceed(cx: &mut Context<'_>) -> Poll<RestoreOnPending> {
     Poll::Ready(RestoreOnPending::new(before))
 }
 
+/// As [`poll_proceed`] around `poll`, for a leaf that has to wait more often than not: it leaves the
+/// budget alone until there is something to pay for.
+#[cfg_attr(not(feature = "time"), allow(dead_code))]
+#[inline]
+pub(crate) fn poll_and_pay<T>(
+    cx: &mut Context<'_>,
+    poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+) -> Poll<T> {
+    let before = current::budget();
+    if before == Some(0) {
+        cx.waker().wake_by_ref();
+        return Poll::Pending;
+    }
+    let output = ready!(poll(cx));
+    if let Some(left) = before {
+        current::set_budget(Some(left - 1));
+    }
+    Poll::Ready(output)
+}
+
 /// Whether the current task may still make progress in this poll.
 ///
 /// `true` when units are left, inside [`unconstrained()`], and on a thread that runs no task. Takes

@@ -153,10 +153,8 @@ impl Future for Sleep {
 /// Whether `timer` has fired, which takes a unit of budget then.
 #[inline]
 pub(super) fn poll(timer: &mut Timer, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
-    let step = ready!(coop::poll_proceed(cx));
-    match ready!(timer.poll(deadline.into_std(), cx)) {
-        Ok(()) => step.made_progress(),
+    match ready!(coop::poll_and_pay(cx, |cx| timer.poll(deadline.into_std(), cx))) {
+        Ok(()) => Poll::Ready(()),
         Err(Gone) => gone(),
     }
-    Poll::Ready(())
 }

@@ -281,3 +281,45 @@ fn a_crowd_that_is_gone_leaves_no_keys_that_others_answer_to() {
     }
     assert_eq!(timers.len(), 5_000);
 }
+
+#[test]
+fn the_memory_of_a_crowd_that_does_not_come_back_is_given_back() {
+    const CROWD: usize = 100_000;
+    let timers = Timers::new();
+    let set = |deadline| match timers.insert(deadline, Waker::noop().clone()) {
+        Inserted::Earliest(key) | Inserted::Later(key) => key,
+        Inserted::Closed(_) => unreachable!("they are open"),
+    };
+    for _ in 0..3 {
+        let keys: Vec<Key> = (0..CROWD as u64).map(set).collect();
+        let room = timers.room();
+        assert!(room >= CROWD);
+        for key in keys {
+            assert!(timers.cancel(key).is_some());
+        }
+        assert!(timers.room() >= CROWD, "for the next one");
+        assert!(timers.room() <= room);
+    }
+    for _ in 0..10 {
+        assert!(timers.cancel(set(1)).is_some());
+    }
+    assert!(timers.room() <= 1_024);
+}
+
+#[test]
+fn memory_is_bounded_by_the_timers_that_there_are() {
+    let timers = Timers::new();
+    let set = |deadline| match timers.insert(deadline, Waker::noop().clone()) {
+        Inserted::Earliest(key) | Inserted::Later(key) => key,
+        Inserted::Closed(_) => unreachable!("they are open"),
+    };
+    // As timeouts of one length: the oldest goes, a new one comes.
+    let mut keys: std::collections::VecDeque<Key> = (0..1_000).map(set).collect();
+    for deadline in 1_000..100_000 {
+        let oldest = keys.pop_front().expect("there are a thousand");
+        assert!(timers.cancel(oldest).is_some());
+        keys.push_back(set(deadline));
+    }
+    assert_eq!(timers.len(), 1_000);
+    assert!(timers.room() <= 4_096, "{}", timers.room());
+}

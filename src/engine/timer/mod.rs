@@ -105,6 +105,12 @@ impl Timers {
         lock(&self.inner).heap.len()
     }
 
+    /// For how many it has memory.
+    #[cfg(test)]
+    pub(crate) fn room(&self) -> usize {
+        lock(&self.inner).heap.room()
+    }
+
     /// Notes what is earliest, after a change.
     #[inline]
     fn publish(&self, inner: &MutexGuard<'_, Inner>) {
