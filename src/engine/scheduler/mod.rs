@@ -69,6 +69,7 @@ mod blocking;
 mod decay;
 mod find;
 mod io;
+mod pace;
 mod park;
 mod root;
 mod schedule;

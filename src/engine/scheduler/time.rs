@@ -15,6 +15,7 @@
 //!
 //! `alarm` saves most of these wake-ups: it is no later than what somebody sleeps by.
 
+use super::pace::Pace;
 use super::wake::wake_all;
 use super::{Config, Shared};
 use crate::engine::current::{self, Role};
@@ -45,6 +46,7 @@ pub(super) struct Time {
     /// Either a parked M wakes up by then, or an M is awake and will look at all timers before it
     /// parks; or it is [`NEVER`], and nobody may.
     alarm: CachePadded<AtomicU64>,
+    pace: CachePadded<Pace>,
 }
 
 impl Time {
@@ -65,6 +67,7 @@ impl Time {
             stations: (0..config.procs).map(station).collect(),
             clock,
             alarm: CachePadded::new(AtomicU64::new(NEVER)),
+            pace: CachePadded::default(),
         }
     }
 }
@@ -79,7 +82,7 @@ const SECOND: u64 = 10_000_000;
 pub(super) enum Alarm {
     /// There are none.
     None,
-    /// Until the earliest: others rely on it.
+    /// Until the earliest, or until a rest is over: others rely on it.
     First(Duration),
     /// Until the earliest is late: another M wakes up for it.
     Second(Duration),
@@ -150,6 +153,7 @@ impl Shared {
         loop {
             let more = timers.expire(self.time.clock.now(), &mut wakers);
             any |= !wakers.is_empty();
+            self.time.pace.fired(wakers.len());
             let several = wakers.len() > 1;
             wake_all(&mut wakers);
             if let Some(pp) = pp
@@ -207,15 +211,16 @@ impl Shared {
 
     /// For how long an M may sleep that is on the list, if the earliest timer is due at `earliest`.
     ///
-    /// One M wakes up for the earliest timer; the others only if it has not been seen to long after
+    /// One M wakes up for the earliest timer, or a little later, see [`pace`](super::pace); the others only if it has not been seen to long after
     /// that, as the first may have been woken for something else that keeps it busy.
     pub(super) fn set_alarm(&self, earliest: u64) -> Alarm {
         if earliest == NEVER || self.time.clock.is_stopped() {
             return Alarm::None;
         }
+        let moment = self.time.pace.sleeps_until(earliest);
         // Ordering: Relaxed, see `ring`.
-        if self.time.alarm.fetch_min(earliest, Ordering::Relaxed) > earliest {
-            Alarm::First(self.time.clock.until(earliest))
+        if self.time.alarm.fetch_min(moment, Ordering::Relaxed) > moment {
+            Alarm::First(self.time.clock.until(moment))
         } else {
             Alarm::Second(self.time.clock.until(earliest.saturating_add(SECOND)))
         }
@@ -223,6 +228,7 @@ impl Shared {
 
     /// An M that slept by an alarm is awake. It looks at the timers before it sleeps again.
     pub(super) fn unset_alarm(&self) {
+        self.time.pace.wakes_up(self.time.clock.now());
         self.time.alarm.store(NEVER, Ordering::Relaxed);
         // Ordering: SeqCst, partner of the fence in `ring`: whoever relied on the alarm set its timer
         // before this, and the look at the timers that follows sees it.
