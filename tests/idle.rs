@@ -2,6 +2,9 @@
 #![cfg(target_os = "linux")]
 
 mod common;
+#[cfg(target_os = "linux")]
+#[path = "common/descriptors.rs"]
+mod descriptors;
 
 use common::{Gate, current_thread};
 use runnext::runtime::{Builder, Runtime};
@@ -165,7 +168,7 @@ fn a_thousand_sockets_and_timers_wake_nobody_for_two_seconds() {
     use runnext::time::timeout;
     use std::io::Write;
     // Both ends are ours.
-    assert!(common::raise_descriptor_limit() > 1_100);
+    assert!(descriptors::raise_limit() > 1_100);
     let mut builder = Builder::new_multi_thread();
     let rt = runtime("thousand", builder.worker_threads(2));
     let (tell, told) = std::sync::mpsc::channel();

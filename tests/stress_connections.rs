@@ -4,8 +4,10 @@
 #![cfg(all(feature = "net", feature = "tokio-io", target_os = "linux"))]
 
 mod common;
+#[path = "common/descriptors.rs"]
+mod descriptors;
 
-use common::{multi_thread, raise_descriptor_limit, stress};
+use common::{multi_thread, stress};
 use runnext::io::{AsyncReadExt, AsyncWriteExt};
 use runnext::net::{TcpListener, TcpStream};
 use runnext::runtime::Runtime;
@@ -109,7 +111,7 @@ const CROWD: usize = 10_000;
 #[test]
 fn ten_thousand_connections_are_open_at_once() {
     const SERVER: &str = "RUNNEXT_TEST_SERVER";
-    let limit = raise_descriptor_limit();
+    let limit = descriptors::raise_limit();
     assert!(
         limit >= CROWD as u64 + 100,
         "the test needs a limit of 10,100 descriptors, and the hard limit is {limit}: raise it \

@@ -76,6 +76,7 @@
 mod addr;
 pub(crate) mod evented;
 mod halves;
+mod limit;
 mod lookup_host;
 mod macros;
 pub mod tcp;

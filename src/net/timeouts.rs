@@ -1,7 +1,7 @@
 //! How long a stream waits in code that is not async.
 
+use super::limit::Limit;
 use super::transfer::not_zero;
-use crate::engine::util::limit::Limit;
 use socket2::SockRef;
 use std::io;
 use std::time::Duration;

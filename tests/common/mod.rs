@@ -226,23 +226,6 @@ pub(crate) fn stress() -> usize {
     usize::try_from(setting("RUNNEXT_STRESS", 200_000)).unwrap()
 }
 
-/// Lets this process have as many descriptors as it may; how many that is.
-#[cfg(target_os = "linux")]
-pub(crate) fn raise_descriptor_limit() -> u64 {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: the limit is written during the call.
-    let got = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
-    assert_eq!(got, 0, "{}", std::io::Error::last_os_error());
-    limit.rlim_cur = limit.rlim_max;
-    // SAFETY: the limit is read during the call.
-    let set = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
-    assert_eq!(set, 0, "{}", std::io::Error::last_os_error());
-    limit.rlim_cur
-}
-
 /// Runs the test of that name, which calls this, in a process of its own, and says how that ended;
 /// `None` in that process.
 pub(crate) fn in_child(test: &str) -> Option<Output> {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// Why a wait came to nothing.
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(feature = "net"), allow(dead_code))]
+#[cfg_attr(not(all(stackful, feature = "net")), allow(dead_code))]
 pub(crate) enum Unready {
     /// Waiting here would block all tasks on this thread.
     Refused,

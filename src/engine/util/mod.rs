@@ -6,8 +6,6 @@ pub(crate) mod counter;
 pub(crate) mod histogram;
 #[cfg_attr(not(stackful), allow(dead_code))] // What is always empty then.
 pub(crate) mod inbox;
-#[cfg(all(feature = "net", not(loom)))]
-pub(crate) mod limit;
 #[cfg(not(loom))]
 pub(crate) mod panics;
 pub(crate) mod random;

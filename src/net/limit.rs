@@ -1,6 +1,6 @@
 //! How long somebody is to wait.
 
-use crate::engine::primitive::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A time that a wait may take, or none: anyone sets it, and reads it.
