@@ -353,3 +353,59 @@ fn hammered_while_nobody_is_in_block_on_wake_the_workers() {
     // It ends without a thread in `block_on` of its runtime.
     current_thread().block_on(task).unwrap();
 }
+
+/// Those of the sockets are called in the midst of what a worker does with its processor.
+#[cfg(feature = "net")]
+#[test]
+fn of_a_socket_do_not_give_their_worker_s_processor_away() {
+    use runnext::net::UdpSocket;
+    use runnext::runtime::Handle;
+    use runnext::sync::Notify;
+    use runnext::task::block_in_place;
+    use std::task::Wake;
+
+    /// Whether the thread has a processor, to whose queue what it spawns goes.
+    fn has_one() -> bool {
+        let before = Handle::current().metrics().remote_schedule_count();
+        drop(runnext::spawn(async {}));
+        Handle::current().metrics().remote_schedule_count() == before
+    }
+
+    #[derive(Default)]
+    struct Blocks {
+        had_one: AtomicBool,
+        gave_it_away: AtomicBool,
+        called: Notify,
+    }
+
+    impl Wake for Blocks {
+        fn wake(self: Arc<Self>) {
+            if has_one() {
+                self.had_one.store(true, Ordering::Relaxed);
+                if !block_in_place(has_one) {
+                    self.gave_it_away.store(true, Ordering::Relaxed);
+                }
+            }
+            self.called.notify_one();
+        }
+    }
+
+    let rt = multi_thread(2);
+    let blocks = Arc::new(Blocks::default());
+    rt.block_on(async {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let waker = Waker::from(blocks.clone());
+        while !blocks.had_one.load(Ordering::Relaxed) {
+            let poll = socket.poll_recv_ready(&mut Context::from_waker(&waker));
+            if poll.is_pending() {
+                socket.send_to(b"x", address).await.unwrap();
+                blocks.called.notified().await;
+            }
+            socket.try_recv(&mut [0]).unwrap();
+            // There is no other: the next look finds nothing.
+            socket.try_recv(&mut [0]).unwrap_err();
+        }
+    });
+    assert!(!blocks.gave_it_away.load(Ordering::Relaxed));
+}

@@ -45,6 +45,9 @@ pub(crate) enum Role {
     Plain,
     /// It runs Gs or the root future of a `block_on`: blocking it is a mistake.
     Running,
+    /// It wakes those who waited, in the midst of what an M does with its P: to block it is a mistake,
+    /// and it cannot give the P away.
+    Waking,
     /// It runs a closure that may block.
     Blocking,
 }

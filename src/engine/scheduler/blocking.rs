@@ -313,7 +313,7 @@ fn cancel(job: Job) {
 pub(crate) fn block_in_place<R>(f: impl FnOnce() -> R) -> R {
     let multi = running().is_none_or(|(shared, _)| shared.config.multi);
     assert!(
-        multi || current::role() != Role::Running,
+        multi || super::refuse_blocking().is_none(),
         "`block_in_place` needs the multi-thread runtime, and this is a current-thread one: nobody \
          could run the other tasks meanwhile; use `spawn_blocking`"
     );

@@ -166,7 +166,7 @@ pub(crate) struct Blocked;
 
 /// Whether blocking this thread would stop tasks.
 pub(crate) fn refuse_blocking() -> Option<Blocked> {
-    (current::role() == Role::Running).then_some(Blocked)
+    matches!(current::role(), Role::Running | Role::Waking).then_some(Blocked)
 }
 
 impl Shared {

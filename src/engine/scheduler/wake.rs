@@ -115,14 +115,14 @@ impl Shared {
 
 /// Wakes them all: with a P held they go to its ring.
 ///
-/// They may be the user's code, which must not block here, as in a poll; a panic in one is reported
-/// by the hook and keeps no other from being woken.
+/// They may be the user's code, which must not block here, as in a poll, and cannot give a P away
+/// that is held; a panic in one is reported by the hook and keeps no other from being woken.
 pub(super) fn wake_all(wakers: &mut Vec<Waker>) {
     if wakers.is_empty() {
         return;
     }
-    let role = current::set_role(Role::Running);
     current::set_budget(None);
+    let role = current::set_role(Role::Waking);
     for waker in wakers.drain(..) {
         if let Err(payload) = panics::caught(|| waker.wake()) {
             panics::discard(payload);

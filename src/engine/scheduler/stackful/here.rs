@@ -77,7 +77,7 @@ fn here_in_full() -> Here {
         return Here::Stackful(Stacked(gp));
     }
     match role {
-        Role::Running => Here::Stackless,
+        Role::Running | Role::Waking => Here::Stackless,
         Role::Plain | Role::Blocking => Here::Blocking,
     }
 }
