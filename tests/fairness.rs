@@ -396,3 +396,58 @@ fn who_is_ready_is_polled_however_often_the_others_wake_each_other() {
     });
     assert_within(most, 20 * (SLICE + 1));
 }
+
+/// A worker that finds an event whenever it has nothing else to do, and never comes to look at everything.
+#[cfg(feature = "net")]
+#[test]
+fn who_waits_for_a_stuck_worker_is_polled_however_often_sockets_are_ready_on_the_other() {
+    use runnext::net::UdpSocket;
+    use std::hint::spin_loop;
+
+    /// More than one, which would be in runnext.
+    const TASKS: usize = 10;
+    /// Of the two that send to each other, in which the others have to be polled.
+    const BOUND: usize = 20_000;
+
+    let rt = multi_thread(2);
+    let clock = Clock::default();
+    let polled = rt.block_on(async {
+        let here = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let there = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        here.connect(there.local_addr().unwrap()).await.unwrap();
+        there.connect(here.local_addr().unwrap()).await.unwrap();
+        here.send(b"x").await.unwrap();
+        for socket in [here, there] {
+            let clock = clock.clone();
+            runnext::spawn(async move {
+                let mut buf = [0];
+                while socket.recv(&mut buf).await.is_ok() && clock.tick() {
+                    socket.send(b"x").await.unwrap();
+                }
+            });
+        }
+        let clock = clock.clone();
+        let stuck = runnext::spawn(async move {
+            let until = |moment: usize| {
+                while clock.now() < moment {
+                    spin_loop();
+                }
+            };
+            // This worker is blocked, so from here on both are on the other one.
+            until(clock.now() + 1_000);
+            let polled = Arc::new(AtomicUsize::new(0));
+            for _ in 0..TASKS {
+                let polled = polled.clone();
+                runnext::spawn(async move { polled.fetch_add(1, Ordering::Relaxed) });
+            }
+            let last = clock.now() + BOUND;
+            while polled.load(Ordering::Relaxed) < TASKS && clock.now() < last {
+                spin_loop();
+            }
+            polled.load(Ordering::Relaxed)
+        });
+        stuck.await.unwrap()
+    });
+    clock.stop();
+    assert_eq!(polled, TASKS);
+}

@@ -5,7 +5,7 @@
 //! to a machine, both of which release and acquire.
 
 use crate::engine::primitive::{AtomicBool, Ordering};
-use crate::engine::queue::{Ring, Runnext};
+use crate::engine::queue::{Ring, Runnext, Snapshot};
 use crate::engine::sys::{self, Instant};
 use crate::engine::task::{Id, IdBatch, RawG, Shard};
 use crate::engine::util::CachePadded;
@@ -47,6 +47,8 @@ pub(crate) struct Own {
     pub(crate) turns: Cell<u32>,
     /// How many Gs came from runnext in this round.
     pub(crate) inherited: Cell<u32>,
+    /// Another P, as it was when this one last ran dry.
+    pub(crate) watched: Cell<Option<Watched>>,
     /// Pushes until the next G is tracked.
     pub(crate) untracked: Cell<u32>,
     /// The G that is tracked, and since when it is ready.
@@ -60,6 +62,14 @@ pub(crate) struct Own {
     pub(crate) stacks: RefCell<crate::engine::stack::Cache>,
     /// When the holder last found work after having had none.
     pub(crate) busy_since: Cell<Option<Instant>>,
+}
+
+/// What can be seen of a P: the same twice means that its holder did nothing but run one G, if that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Watched {
+    pub(crate) id: usize,
+    ring: Snapshot,
+    polls: u64,
 }
 
 /// A G on its way from being made ready to running, for the histogram of scheduling latencies.
@@ -95,6 +105,7 @@ impl Processor {
                 wakers: RefCell::default(),
                 turns: Cell::new(0),
                 inherited: Cell::new(0),
+                watched: Cell::new(None),
                 untracked: Cell::new(0),
                 tracked: Cell::new(None),
                 stole_at: Cell::new(u64::MAX),
@@ -156,6 +167,15 @@ impl Processor {
             let busy = sys::now().saturating_duration_since(since);
             let nanos = u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX);
             self.stats.busy_nanos.add(nanos);
+        }
+    }
+
+    /// What can be seen of it now.
+    pub(crate) fn watch(&self) -> Watched {
+        Watched {
+            id: self.id,
+            ring: self.ring.snapshot(),
+            polls: self.stats.polls.get(),
         }
     }
 

@@ -21,6 +21,8 @@ mod runnext;
 
 #[cfg(not(loom))]
 pub(crate) use global::Global;
+#[cfg_attr(loom, allow(unused_imports))]
+pub(crate) use ring::Snapshot;
 pub(crate) use ring::{Overflow, Ring};
 pub(crate) use runnext::Runnext;
 

@@ -208,6 +208,12 @@ impl Shared {
         if let Some(gp) = self.take_global(pp, pp.ring.room()) {
             return Found::G(gp);
         }
+        // Before the events, of which there may always be some.
+        if self.netpoll.is_used()
+            && let Some(gp) = self.steal_from_stuck(pp, m)
+        {
+            return Found::G(gp);
+        }
         if self.poll_netpoll(pp)
             && let Some(found) = self.woken_here(pp, m)
         {

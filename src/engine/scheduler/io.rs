@@ -58,7 +58,7 @@ impl Shared {
             seat.poll(Some(Duration::ZERO), &mut wakers);
         }
         let any = !wakers.is_empty();
-        wake_all(&mut wakers);
+        self.wake_batch(pp, &mut wakers);
         kept.replace(wakers);
         any
     }

@@ -122,7 +122,10 @@ impl Shared {
             // So that the Gs go to its ring.
             context.set_pp(Some(&self.procs[pp]));
         }
-        wake_all(&mut wakers);
+        match context.pp() {
+            Some(pp) => self.wake_batch(pp, &mut wakers),
+            None => wake_all(&mut wakers),
+        }
         if hooked {
             call_hook("on_thread_unpark", self.config.hooks.unpark.as_ref());
         }

@@ -59,6 +59,30 @@ impl Shared {
             .or_else(|| self.steal_runnext(pp))
     }
 
+    /// Half the ring, or else the runnext, of a P whose holder has been with one G since the holder of
+    /// `pp` last ran dry: that takes long, or the thread has lost its processor. For those who may never
+    /// come to look at everything, as there are always events.
+    pub(super) fn steal_from_stuck(&self, pp: &Processor, m: &Machine) -> Option<RawG> {
+        // SAFETY: our caller holds it.
+        let watched = unsafe { &pp.own().watched };
+        let before = watched.take();
+        let victim = match before {
+            Some(before) => &*self.procs[before.id],
+            None => self.victims(pp).next()?,
+        };
+        if victim.is_empty() {
+            // Perhaps another one the next time.
+            return None;
+        }
+        let now = victim.watch();
+        if before != Some(now) {
+            watched.set(Some(now));
+            return None;
+        }
+        self.steal_from(pp, m, victim)
+            .or_else(|| self.take_runnext(pp, victim))
+    }
+
     fn steal_from(&self, pp: &Processor, m: &Machine, victim: &Processor) -> Option<RawG> {
         if victim.ring.is_empty() {
             return None;
@@ -101,11 +125,15 @@ impl Shared {
                     return None;
                 }
             }
-            let gp = victim.runnext.take()?;
-            pp.stats.steal_operations.add(1);
-            pp.stats.steals.add(1);
-            Some(gp)
+            self.take_runnext(pp, victim)
         })
+    }
+
+    fn take_runnext(&self, pp: &Processor, victim: &Processor) -> Option<RawG> {
+        let gp = victim.runnext.take()?;
+        pp.stats.steal_operations.add(1);
+        pp.stats.steals.add(1);
+        Some(gp)
     }
 
     fn watch(&self) {

@@ -64,6 +64,34 @@ impl Shared {
         }
     }
 
+    /// Wakes those who waited for events, for the holder of `pp`. What several make ready comes to the
+    /// end of its ring, in order, and then an M is woken to share it, which wakes the next.
+    pub(super) fn wake_batch(&self, pp: &Processor, wakers: &mut Vec<Waker>) {
+        if wakers.len() < 2 {
+            wake_all(wakers);
+            return;
+        }
+        let push = |gp| {
+            // SAFETY: our caller holds it, and no waker gives it away.
+            unsafe { pp.ring.push(gp, &self.overflow_of(pp)) }
+        };
+        let before = pp.runnext.take();
+        wake_each(wakers, || {
+            debug_assert!(self.held_p().is_some_and(|held| held.id() == pp.id()));
+            // Nobody is woken for what is alone in runnext.
+            if let Some(gp) = pp.runnext.take() {
+                push(gp);
+            }
+        });
+        if let Some(gp) = before.and_then(|gp| pp.runnext.replace(gp)) {
+            push(gp);
+        }
+        // S3; the holder runs one of them itself.
+        if pp.ring.len() > 1 && self.idle.wants_wake() {
+            self.wakep();
+        }
+    }
+
     /// Gives the P in `context`, of a thread that may leave, to an M that stays.
     #[cold]
     pub(super) fn hand_over(&self, context: &Context) {
@@ -118,6 +146,11 @@ impl Shared {
 /// They may be the user's code, which must not block here, as in a poll, and cannot give a P away
 /// that is held; a panic in one is reported by the hook and keeps no other from being woken.
 pub(super) fn wake_all(wakers: &mut Vec<Waker>) {
+    wake_each(wakers, || ());
+}
+
+/// As `wake_all`, and calls `after` after each of them.
+fn wake_each(wakers: &mut Vec<Waker>, mut after: impl FnMut()) {
     if wakers.is_empty() {
         return;
     }
@@ -127,6 +160,7 @@ pub(super) fn wake_all(wakers: &mut Vec<Waker>) {
         if let Err(payload) = panics::caught(|| waker.wake()) {
             panics::discard(payload);
         }
+        after();
     }
     current::set_role(role);
 }
