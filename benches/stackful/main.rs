@@ -12,6 +12,7 @@
 //! - [`switch`]: the bare switch, on one thread, beside corosensei's;
 //! - [`sides`]: the seam with may and runnext behind it, and how they are set up;
 //! - [`works`]: what both schedulers do, each work one function for both;
+//! - [`echo`]: a server of TCP connections, beside may's and beside our own without stacks;
 //! - [`child`]: a million tasks at once, in processes of their own;
 //! - [`common`]: how runs alternate, the command line, what is printed.
 //!
@@ -38,6 +39,7 @@ where_there_are_stacks! {
         // The engine is private, so the part of it that is measured by itself is compiled into this bench.
         pub(crate) mod context;
     }
+    mod echo;
     mod rows;
     mod sides;
     mod switch;

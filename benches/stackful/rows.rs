@@ -9,10 +9,10 @@ use crate::common::harness::{Contestant, Quartiles, alternate, geometric_mean};
 use crate::common::options::{Options, USAGE};
 use crate::common::table::{Heading, Row, Table, Target};
 use crate::sides::{May, Runnext, WORKERS};
-use crate::{switch, works};
+use crate::{echo, switch, works};
 
 /// All works that are timed in turns, in the order of the table.
-const ALL: &[&[Work]] = &[switch::WORKS, works::WORKS];
+const ALL: &[&[Work]] = &[switch::WORKS, works::WORKS, echo::WORKS];
 
 /// A work with what is expected of it.
 #[derive(Debug)]
