@@ -263,30 +263,23 @@ impl Slot {
         if !event.ready.is_empty() {
             return Poll::Ready(event);
         }
-        // Wakers are the user's code, which may come back here.
-        let mut fresh = None;
-        loop {
-            let mut waiters = lock(&self.waiters);
-            let event = self.look(mask);
-            if !event.ready.is_empty() {
-                return Poll::Ready(event);
-            }
-            let place = match direction {
-                Direction::Read => &mut waiters.read,
-                Direction::Write => &mut waiters.write,
-            };
-            if place.as_ref().is_some_and(|old| old.will_wake(waker)) {
-                return Poll::Pending;
-            }
-            if fresh.is_some() {
-                let old = std::mem::replace(place, fresh);
-                drop(waiters);
-                drop(old);
-                return Poll::Pending;
-            }
+        // Wakers are the user's code, which may come back here: no lock is held where one is cloned or
+        // dropped. An event has taken the last one, as a rule, so there is no look whether it will do.
+        let fresh = waker.clone();
+        let mut waiters = lock(&self.waiters);
+        let event = self.look(mask);
+        if !event.ready.is_empty() {
             drop(waiters);
-            fresh = Some(waker.clone());
+            return Poll::Ready(event);
         }
+        let place = match direction {
+            Direction::Read => &mut waiters.read,
+            Direction::Write => &mut waiters.write,
+        };
+        let old = place.replace(fresh);
+        drop(waiters);
+        drop(old);
+        Poll::Pending
     }
 
     /// N1 for one of several waiters, which has `key` while it waits and gives it back to
@@ -301,7 +294,8 @@ impl Slot {
         if !event.ready.is_empty() {
             return Poll::Ready(event);
         }
-        let mut fresh = None;
+        // Cloned before the lock is taken if it is sure to be needed.
+        let mut fresh = key.is_none().then(|| waker.clone());
         loop {
             let mut waiters = lock(&self.waiters);
             let event = self.look(mask);
