@@ -107,6 +107,51 @@ fn a_large_message_arrives_in_pieces_and_in_order() {
     });
 }
 
+/// A reader who asks for pieces of one size, which fill its buffer, whether or not more have come.
+#[test]
+fn pieces_arrive_one_by_one_and_together() {
+    const PIECES: u32 = 2_000;
+
+    on_each(|| async {
+        let (mut client, mut server) = pair().await;
+        // The system does not wait for more.
+        client.set_nodelay(true).unwrap();
+        let writer = runnext::spawn(async move {
+            let mut next = 0;
+            for together in [1, 1, 1, 2, 1, 5, 3].into_iter().cycle() {
+                let last = PIECES.min(next + together);
+                let bytes: Vec<_> = (next..last).flat_map(u32::to_be_bytes).collect();
+                client.write_all(&bytes).await.unwrap();
+                next = last;
+                if next == PIECES {
+                    break;
+                }
+                if together == 1 {
+                    // Until it was read.
+                    client.read_exact(&mut [0]).await.unwrap();
+                }
+            }
+            client
+        });
+        let mut buf = [0; 4];
+        let mut pieces = 0..PIECES;
+        for together in [1, 1, 1, 2, 1, 5, 3].into_iter().cycle() {
+            for piece in pieces.by_ref().take(together) {
+                server.read_exact(&mut buf).await.unwrap();
+                assert_eq!(u32::from_be_bytes(buf), piece);
+            }
+            if pieces.is_empty() {
+                break;
+            }
+            if together == 1 {
+                server.write_all(&[0]).await.unwrap();
+            }
+        }
+        drop(writer.await.unwrap());
+        assert_eq!(server.read(&mut buf).await.unwrap(), 0);
+    });
+}
+
 #[test]
 fn one_direction_is_closed_and_the_other_goes_on() {
     on_each(|| async {

@@ -236,33 +236,77 @@ impl<E: Source> Evented<E> {
         }
     }
 
-    /// As `poll_io`, of a stream's `f` that moves up to `len` bytes and says how many.
-    ///
-    /// Where the system tells of what comes later by a new event, fewer bytes than asked for say that
-    /// there are no more, and that the next call would block: it is not made.
+    /// As `poll_io`, of a stream's `f` that moves bytes.
     pub(crate) fn poll_transfer(
         &self,
         cx: &mut Context<'_>,
         direction: Direction,
-        len: usize,
-        mut f: impl FnMut(&E) -> io::Result<usize>,
+        mut f: impl FnMut(&E) -> io::Result<Moved>,
     ) -> Poll<io::Result<usize>> {
         loop {
             let step = ready!(coop::poll_proceed(cx));
             let event = ready!(self.registration.poll(direction, direction.try_mask(), cx))?;
-            let result = f(self.io());
-            match result {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.registration.clear(event);
-                    continue;
-                }
-                Ok(moved) if 0 < moved && moved < len && PARTIAL_IS_LAST => {
-                    self.registration.clear(event);
-                }
-                _ => {}
+            if let Some(result) = self.transferred(event, f(self.io())) {
+                step.made_progress();
+                return Poll::Ready(result);
             }
-            step.made_progress();
-            return Poll::Ready(result);
+        }
+    }
+
+    /// As `async_io`, of a stream's `f` that moves bytes.
+    pub(crate) async fn async_transfer(
+        &self,
+        interest: Interest,
+        mut f: impl FnMut(&E) -> io::Result<Moved>,
+    ) -> io::Result<usize> {
+        loop {
+            let event = self.registration.wait(interest.try_mask()).await?;
+            let step = poll_fn(coop::poll_proceed).await;
+            if let Some(result) = self.transferred(event, f(self.io())) {
+                step.made_progress();
+                return result;
+            }
+        }
+    }
+
+    /// Takes back what `event` said if the next call would block; `None`: this one would have.
+    #[inline]
+    fn transferred(&self, event: Event, result: io::Result<Moved>) -> Option<io::Result<usize>> {
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.registration.clear(event);
+                None
+            }
+            Err(error) => Some(Err(error)),
+            Ok(Moved { len, last }) => {
+                if last {
+                    self.registration.clear(event);
+                }
+                Some(Ok(len))
+            }
+        }
+    }
+}
+
+/// What a call has moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moved {
+    /// How many bytes.
+    pub(crate) len: usize,
+    /// The next one would block, until there is an event: it is not made.
+    pub(crate) last: bool,
+}
+
+impl Moved {
+    /// `len` bytes of those that were `asked` for.
+    ///
+    /// Where the system tells of what comes later by a new event, fewer bytes than asked for say that
+    /// there are no more.
+    #[inline]
+    pub(crate) fn of(len: usize, asked: usize) -> Moved {
+        Moved {
+            len,
+            last: 0 < len && len < asked && PARTIAL_IS_LAST,
         }
     }
 }

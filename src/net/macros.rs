@@ -348,7 +348,9 @@ macro_rules! blocking_style {
             /// In code that is not async: see [`net`](crate::net).
             fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
                 let (limit, interest) = (self.timeouts.read(self), crate::io::Interest::READABLE);
-                crate::net::transfer::wait_io(&self.io, interest, limit, |mut io| io.read(buf))
+                crate::net::transfer::wait_transfer(&self.io, interest, limit, |io| {
+                    crate::net::transfer::Source::read_some(io, buf)
+                })
             }
 
             fn read_vectored(
@@ -356,8 +358,9 @@ macro_rules! blocking_style {
                 bufs: &mut [std::io::IoSliceMut<'_>],
             ) -> std::io::Result<usize> {
                 let (limit, interest) = (self.timeouts.read(self), crate::io::Interest::READABLE);
-                crate::net::transfer::wait_io(&self.io, interest, limit, |mut io| {
-                    io.read_vectored(bufs)
+                let len = crate::net::transfer::sum(bufs.iter().map(|buf| buf.len()));
+                crate::net::transfer::wait_transfer(&self.io, interest, limit, |mut io| {
+                    Ok(crate::net::evented::Moved::of(io.read_vectored(bufs)?, len))
                 })
             }
         }
@@ -366,13 +369,19 @@ macro_rules! blocking_style {
             /// In code that is not async: see [`net`](crate::net).
             fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
                 let (limit, interest) = (self.timeouts.write(self), crate::io::Interest::WRITABLE);
-                crate::net::transfer::wait_io(&self.io, interest, limit, |mut io| io.write(buf))
+                crate::net::transfer::wait_transfer(&self.io, interest, limit, |mut io| {
+                    Ok(crate::net::evented::Moved::of(io.write(buf)?, buf.len()))
+                })
             }
 
             fn write_vectored(&mut self, bufs: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
                 let (limit, interest) = (self.timeouts.write(self), crate::io::Interest::WRITABLE);
-                crate::net::transfer::wait_io(&self.io, interest, limit, |mut io| {
-                    io.write_vectored(bufs)
+                let len = crate::net::transfer::sum(bufs.iter().map(|buf| buf.len()));
+                crate::net::transfer::wait_transfer(&self.io, interest, limit, |mut io| {
+                    Ok(crate::net::evented::Moved::of(
+                        io.write_vectored(bufs)?,
+                        len,
+                    ))
                 })
             }
 

@@ -1,56 +1,54 @@
 //! Reading from streams and writing to them, in the styles of all traits.
 
-use super::evented::Evented;
+use super::evented::{Evented, Moved};
 use crate::engine::netpoll::Direction;
 use crate::io::Interest;
-use mio::event::Source;
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-pub(super) fn poll_read<E>(
+/// What is read from as a stream.
+pub(in crate::net) trait Source: mio::event::Source {
+    /// Reads into `buf`.
+    fn read_some(&self, buf: &mut [u8]) -> io::Result<Moved>;
+
+    /// Reads into what of `buf` is not filled, which need not be initialised.
+    #[cfg(feature = "tokio-io")]
+    fn read_some_into(&self, buf: &mut tokio::io::ReadBuf<'_>) -> io::Result<Moved>;
+}
+
+#[cfg(unix)]
+impl Source for mio::net::UnixStream {
+    fn read_some(&self, buf: &mut [u8]) -> io::Result<Moved> {
+        let mut io = self;
+        Ok(Moved::of(io.read(buf)?, buf.len()))
+    }
+
+    #[cfg(feature = "tokio-io")]
+    fn read_some_into(&self, buf: &mut tokio::io::ReadBuf<'_>) -> io::Result<Moved> {
+        use std::os::fd::AsFd;
+        let asked = buf.remaining();
+        let len = crate::engine::sys::receive_into(self.as_fd(), buf)?;
+        Ok(Moved::of(len, asked))
+    }
+}
+
+pub(super) fn poll_read<E: Source>(
     evented: &Evented<E>,
     cx: &mut Context<'_>,
     buf: &mut [u8],
-) -> Poll<io::Result<usize>>
-where
-    E: Source,
-    for<'a> &'a E: Read,
-{
-    let len = buf.len();
-    evented.poll_transfer(cx, Direction::Read, len, |mut io| io.read(buf))
+) -> Poll<io::Result<usize>> {
+    evented.poll_transfer(cx, Direction::Read, |io| io.read_some(buf))
 }
 
-/// As above, into what of `buf` is not filled, which need not be initialised.
-#[cfg(all(unix, feature = "tokio-io"))]
-pub(super) fn poll_read_buf<E>(
+#[cfg(feature = "tokio-io")]
+pub(super) fn poll_read_buf<E: Source>(
     evented: &Evented<E>,
     cx: &mut Context<'_>,
     buf: &mut tokio::io::ReadBuf<'_>,
-) -> Poll<io::Result<()>>
-where
-    E: Source + std::os::fd::AsFd,
-{
-    let len = buf.remaining();
-    let read = evented.poll_transfer(cx, Direction::Read, len, |io| {
-        crate::engine::sys::read_into(io.as_fd(), buf)
-    });
+) -> Poll<io::Result<()>> {
+    let read = evented.poll_transfer(cx, Direction::Read, |io| io.read_some_into(buf));
     read.map_ok(|_len| ())
-}
-
-/// As above.
-#[cfg(all(not(unix), feature = "tokio-io"))]
-pub(super) fn poll_read_buf<E>(
-    evented: &Evented<E>,
-    cx: &mut Context<'_>,
-    buf: &mut tokio::io::ReadBuf<'_>,
-) -> Poll<io::Result<()>>
-where
-    E: Source,
-    for<'a> &'a E: Read,
-{
-    let read = poll_read(evented, cx, buf.initialize_unfilled());
-    read.map_ok(|len| buf.advance(len))
 }
 
 pub(super) fn poll_read_vectored<E>(
@@ -59,13 +57,13 @@ pub(super) fn poll_read_vectored<E>(
     bufs: &mut [IoSliceMut<'_>],
 ) -> Poll<io::Result<usize>>
 where
-    E: Source,
+    E: mio::event::Source,
     for<'a> &'a E: Read,
 {
-    let len = bufs
-        .iter()
-        .fold(0, |sum: usize, buf| sum.saturating_add(buf.len()));
-    evented.poll_transfer(cx, Direction::Read, len, |mut io| io.read_vectored(bufs))
+    let len = sum(bufs.iter().map(|buf| buf.len()));
+    evented.poll_transfer(cx, Direction::Read, |mut io| {
+        Ok(Moved::of(io.read_vectored(bufs)?, len))
+    })
 }
 
 pub(super) fn poll_write<E>(
@@ -74,10 +72,12 @@ pub(super) fn poll_write<E>(
     buf: &[u8],
 ) -> Poll<io::Result<usize>>
 where
-    E: Source,
+    E: mio::event::Source,
     for<'a> &'a E: Write,
 {
-    evented.poll_transfer(cx, Direction::Write, buf.len(), |mut io| io.write(buf))
+    evented.poll_transfer(cx, Direction::Write, |mut io| {
+        Ok(Moved::of(io.write(buf)?, buf.len()))
+    })
 }
 
 pub(super) fn poll_write_vectored<E>(
@@ -86,27 +86,32 @@ pub(super) fn poll_write_vectored<E>(
     bufs: &[IoSlice<'_>],
 ) -> Poll<io::Result<usize>>
 where
-    E: Source,
+    E: mio::event::Source,
     for<'a> &'a E: Write,
 {
-    let len = bufs
-        .iter()
-        .fold(0, |sum: usize, buf| sum.saturating_add(buf.len()));
-    evented.poll_transfer(cx, Direction::Write, len, |mut io| io.write_vectored(bufs))
+    let len = sum(bufs.iter().map(|buf| buf.len()));
+    evented.poll_transfer(cx, Direction::Write, |mut io| {
+        Ok(Moved::of(io.write_vectored(bufs)?, len))
+    })
 }
 
-/// Calls `f` until it does not say that it would block, waiting in between in the way of code that is
+/// How much there is of all together.
+pub(super) fn sum(lens: impl Iterator<Item = usize>) -> usize {
+    lens.fold(0, usize::saturating_add)
+}
+
+/// Calls `f`, which moves bytes, until it does not say that it would block, waiting in between in the way of code that is
 /// not async, for no longer than `limit`.
 ///
 /// # Errors
 /// Those of `f`; where futures are polled, which must not wait in this way; and if the time runs out.
-pub(super) fn wait_io<E: Source, R>(
+pub(super) fn wait_transfer<E: mio::event::Source>(
     evented: &Evented<E>,
     interest: Interest,
     limit: Option<Duration>,
-    f: impl FnMut(&E) -> io::Result<R>,
-) -> io::Result<R> {
-    wait(evented.async_io(interest, f), limit, || {
+    f: impl FnMut(&E) -> io::Result<Moved>,
+) -> io::Result<usize> {
+    wait(evented.async_transfer(interest, f), limit, || {
         // As of a socket in blocking mode with a timeout.
         #[cfg(unix)]
         return io::Error::from_raw_os_error(libc::EAGAIN);

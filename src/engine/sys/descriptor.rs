@@ -102,26 +102,3 @@ fn status_flags(fd: BorrowedFd<'_>) -> io::Result<i32> {
         flags => Ok(flags),
     }
 }
-
-/// Reads from `fd` into what of `buf` is not filled, and counts it as filled. These bytes need not have been
-/// initialised: to do that for each read would cost more than the rest of what is done around one.
-///
-/// # Errors
-/// Those of the system, among them that it would block.
-#[cfg(all(feature = "tokio-io", not(loom)))]
-pub(crate) fn read_into(fd: BorrowedFd<'_>, buf: &mut tokio::io::ReadBuf<'_>) -> io::Result<usize> {
-    // SAFETY: nobody but the kernel writes to these bytes, so what is initialised remains so.
-    let unfilled = unsafe { buf.unfilled_mut() };
-    // Some systems refuse more.
-    let len = unfilled.len().min(i32::MAX as usize);
-    // SAFETY: the descriptor is open; the kernel writes at most `len` bytes to the slice, which has as
-    // many.
-    let read = unsafe { libc::read(fd.as_raw_fd(), unfilled.as_mut_ptr().cast(), len) };
-    let Ok(read) = usize::try_from(read) else {
-        return Err(io::Error::last_os_error());
-    };
-    // SAFETY: the kernel has written that many, from the first on.
-    unsafe { buf.assume_init(read) };
-    buf.advance(read);
-    Ok(read)
-}

@@ -6,6 +6,7 @@
 //! | [`available_cpus`] | how many Ps make sense, honouring affinity and cgroup quotas |
 //! | [`now`] | the one monotonic clock |
 //! | `descriptor` | what std does not know of descriptors, where there are such |
+//! | `read` | reads into memory that is not initialised, and those that say what is left |
 //! | `pidfd` | descriptors of child processes, where there are such |
 //! | `signals` | signals to the process, counted, with a pipe that says that there were some |
 //!
@@ -22,14 +23,25 @@ mod parker;
 mod descriptor;
 #[cfg(all(unix, feature = "process", not(loom)))]
 pub(crate) mod pidfd;
+#[cfg(all(
+    unix,
+    feature = "net",
+    any(target_os = "linux", feature = "tokio-io"),
+    not(loom)
+))]
+mod read;
 #[cfg(all(unix, feature = "signal", not(loom)))]
 pub(crate) mod signals;
 
-#[cfg(all(unix, feature = "net", feature = "tokio-io", not(loom)))]
-pub(crate) use descriptor::read_into;
 #[cfg(all(unix, feature = "net"))]
 pub(crate) use descriptor::{access_mode, peer_credentials, set_nonblocking};
 pub(crate) use parker::Parker;
+#[cfg(all(target_os = "linux", feature = "net", feature = "tokio-io", not(loom)))]
+pub(crate) use read::receive_and_ask_into;
+#[cfg(all(target_os = "linux", feature = "net", not(loom)))]
+pub(crate) use read::{Left, receive_and_ask, set_inq};
+#[cfg(all(unix, feature = "net", feature = "tokio-io", not(loom)))]
+pub(crate) use read::{read_into, receive_into};
 pub(crate) use std::time::Instant;
 
 /// Where the thread was that was given a token.

@@ -1,5 +1,6 @@
 //! What goes with [`TcpStream`](super::TcpStream): its halves.
 
+mod connection;
 pub(super) mod listener;
 pub(super) mod socket;
 mod split;

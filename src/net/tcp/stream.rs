@@ -1,5 +1,6 @@
 //! TCP connections.
 
+use super::connection::Connection;
 use super::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 #[cfg(feature = "tokio-io")]
 use crate::engine::netpoll::Direction;
@@ -39,7 +40,7 @@ use std::time::Duration;
 /// ```
 #[derive(Debug)]
 pub struct TcpStream {
-    io: Evented<mio::net::TcpStream>,
+    io: Evented<Connection>,
     timeouts: Timeouts,
 }
 
@@ -83,7 +84,7 @@ impl TcpStream {
     /// Waits for a connection that was begun.
     pub(super) async fn connecting(stream: mio::net::TcpStream) -> io::Result<TcpStream> {
         let stream = TcpStream {
-            io: Evented::new(stream, Assume::Nothing)?,
+            io: Evented::new(Connection::new(stream), Assume::Nothing)?,
             timeouts: Timeouts::none(),
         };
         // To this machine it is made at once, and the system only does not say so. Then whoever is to
@@ -105,7 +106,7 @@ impl TcpStream {
         stream: mio::net::TcpStream,
     ) -> io::Result<TcpStream> {
         Ok(TcpStream {
-            io: listener.beside(stream)?,
+            io: listener.beside(Connection::new(stream))?,
             timeouts: Timeouts::none(),
         })
     }
@@ -134,7 +135,10 @@ impl TcpStream {
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<TcpStream> {
         refuse_blocking(&stream)?;
         Ok(TcpStream {
-            io: Evented::new(mio::net::TcpStream::from_std(stream), Assume::Ready)?,
+            io: Evented::new(
+                Connection::new(mio::net::TcpStream::from_std(stream)),
+                Assume::Ready,
+            )?,
             timeouts: Timeouts::from_system(),
         })
     }
@@ -144,7 +148,8 @@ impl TcpStream {
     /// # Errors
     /// Those of the operating system.
     pub fn into_std(self) -> io::Result<std::net::TcpStream> {
-        self.io.into_inner().map(std::net::TcpStream::from)
+        let connection = self.io.into_inner()?;
+        Ok(connection.into_stream().into())
     }
 
     readiness_methods!();
@@ -174,7 +179,7 @@ impl TcpStream {
         cx: &mut Context<'_>,
         buf: &mut tokio::io::ReadBuf<'_>,
     ) -> Poll<io::Result<usize>> {
-        let peek = |io: &mio::net::TcpStream| io.peek(buf.initialize_unfilled());
+        let peek = |io: &Connection| io.peek(buf.initialize_unfilled());
         let peeked = self.io.poll_io(cx, Direction::Read, peek);
         peeked.map_ok(|len| {
             buf.advance(len);
@@ -190,7 +195,7 @@ impl TcpStream {
         }
     }
 
-    pub(super) fn evented(&self) -> &Evented<mio::net::TcpStream> {
+    pub(super) fn evented(&self) -> &Evented<Connection> {
         &self.io
     }
 

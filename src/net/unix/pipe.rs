@@ -20,8 +20,9 @@
 use crate::engine::netpoll::Direction;
 use crate::engine::sys::{access_mode, set_nonblocking};
 use crate::io::{Interest, Ready};
-use crate::net::evented::{Assume, Evented};
+use crate::net::evented::{Assume, Evented, Moved};
 use crate::net::macros::{async_read, async_write};
+use crate::net::transfer;
 use mio::event::Source;
 use mio::unix::SourceFd;
 use std::fs::File;
@@ -163,6 +164,19 @@ fn checked(fd: OwnedFd, end: End) -> io::Result<OwnedFd> {
 /// One end.
 #[derive(Debug)]
 struct Pipe(File);
+
+impl transfer::Source for Pipe {
+    fn read_some(&self, buf: &mut [u8]) -> io::Result<Moved> {
+        Ok(Moved::of((&self.0).read(buf)?, buf.len()))
+    }
+
+    #[cfg(feature = "tokio-io")]
+    fn read_some_into(&self, buf: &mut tokio::io::ReadBuf<'_>) -> io::Result<Moved> {
+        let asked = buf.remaining();
+        let len = crate::engine::sys::read_into(self.0.as_fd(), buf)?;
+        Ok(Moved::of(len, asked))
+    }
+}
 
 impl Source for Pipe {
     fn register(
