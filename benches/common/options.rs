@@ -6,7 +6,7 @@ use super::harness::Effort;
 
 /// The lines of the usage about these options.
 pub(crate) const USAGE: &str = "
-  --only SUBSTRING   only the rows whose name contains it
+  --only PART[|PART] only the rows whose name contains one of these
   --rounds N         exactly N pairs of runs a row (default: as many as fit into about 5 s, 64 to 512)
   --smoke            tiny sizes and one round: does it run at all? Takes seconds, measures nothing
   --markdown         print the table as Markdown
@@ -62,7 +62,8 @@ impl Options {
 
     /// Whether the row is among those to run.
     pub(crate) fn wants(&self, name: &str) -> bool {
-        name.to_lowercase().contains(&self.only)
+        let name = name.to_lowercase();
+        self.only.split("|").any(|part| name.contains(part))
     }
 
     /// # Errors

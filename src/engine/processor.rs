@@ -7,6 +7,7 @@
 use crate::engine::primitive::{AtomicBool, Ordering};
 use crate::engine::queue::{Ring, Runnext, Snapshot};
 use crate::engine::sys::{self, Instant};
+use crate::engine::task::spare::Spare;
 use crate::engine::task::{Id, IdBatch, RawG, Shard};
 use crate::engine::util::CachePadded;
 use crate::engine::util::counter::Counter;
@@ -37,14 +38,10 @@ pub(crate) struct Processor {
 pub(crate) struct Own {
     /// Ids for the next spawns.
     pub(crate) ids: IdBatch,
-    /// Turns since the global queue was looked at first.
-    pub(crate) tick: Cell<u32>,
-    /// Turns since timers and events were looked for.
-    pub(crate) events: Cell<u32>,
+    /// What is due only now and then.
+    pub(crate) rota: Rota,
     /// What is filled and emptied each time that they are.
     pub(crate) wakers: RefCell<Vec<Waker>>,
-    /// Turns in this round.
-    pub(crate) turns: Cell<u32>,
     /// How many Gs came from runnext in this round.
     pub(crate) inherited: Cell<u32>,
     /// Another P, as it was when this one last ran dry.
@@ -53,6 +50,8 @@ pub(crate) struct Own {
     pub(crate) untracked: Cell<u32>,
     /// The G that is tracked, and since when it is ready.
     pub(crate) tracked: Cell<Option<Tracked>>,
+    /// Memory for the next G.
+    pub(crate) spare: Spare,
     /// How many Gs it had made ready when it last stole: so many still if it runs nothing else.
     pub(crate) stole_at: Cell<u64>,
     /// Where thieves start.
@@ -62,6 +61,48 @@ pub(crate) struct Own {
     pub(crate) stacks: RefCell<crate::engine::stack::Cache>,
     /// When the holder last found work after having had none.
     pub(crate) busy_since: Cell<Option<Instant>>,
+}
+
+/// Counts the turns until something is due that is so every so many turns: one countdown to whatever comes
+/// first, so that most turns pay for one number.
+#[derive(Debug, Default)]
+pub(crate) struct Rota {
+    /// Turns until something is due.
+    left: Cell<u32>,
+    /// What `left` began with.
+    span: Cell<u32>,
+    /// Turns since each was due, when `left` was set.
+    since: [Cell<u32>; DUTIES],
+}
+
+/// How many things are due now and then: see [`Rota::due`].
+pub(crate) const DUTIES: usize = 3;
+
+impl Rota {
+    /// Counts a turn. Whether something is due in it, which [`Rota::due`] then tells.
+    #[inline]
+    pub(crate) fn passes(&self) -> bool {
+        let left = self.left.get();
+        self.left.set(left.wrapping_sub(1));
+        left <= 1
+    }
+
+    /// Which of the things are due in this turn, each every so many turns of its interval.
+    pub(crate) fn due(&self, intervals: [u32; DUTIES]) -> [bool; DUTIES] {
+        // The first turn of all comes here before anything was counted.
+        let gone = self.span.get().max(1);
+        let mut due = [false; DUTIES];
+        let mut span = u32::MAX;
+        for ((since, interval), due) in self.since.iter().zip(intervals).zip(&mut due) {
+            let turns = since.get() + gone;
+            *due = turns >= interval;
+            since.set(if *due { 0 } else { turns });
+            span = span.min(interval - since.get());
+        }
+        self.span.set(span);
+        self.left.set(span);
+        due
+    }
 }
 
 /// What can be seen of a P: the same twice means that its holder did nothing but run one G, if that.
@@ -100,14 +141,13 @@ impl Processor {
             shard: CachePadded::new(Shard::new(number)),
             own: CachePadded::new(Own {
                 ids: IdBatch::default(),
-                tick: Cell::new(0),
-                events: Cell::new(0),
+                rota: Rota::default(),
                 wakers: RefCell::default(),
-                turns: Cell::new(0),
                 inherited: Cell::new(0),
                 watched: Cell::new(None),
                 untracked: Cell::new(0),
                 tracked: Cell::new(None),
+                spare: Spare::new(),
                 stole_at: Cell::new(u64::MAX),
                 random: Random::new(seed.wrapping_add(id as u64)),
                 #[cfg(stackful)]

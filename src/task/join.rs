@@ -73,9 +73,7 @@ impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let coop = std::task::ready!(super::coop::poll_proceed(cx));
-        let result = std::task::ready!(self.raw.poll(cx));
-        coop.made_progress();
+        let result = std::task::ready!(super::coop::poll_and_pay(cx, |cx| self.raw.poll(cx)));
         let id = self.id();
         Poll::Ready(result.map_err(|fault| JoinError::new(id, fault)))
     }

@@ -33,7 +33,7 @@ use crate::engine::task::{G, Id};
 use std::any::Any;
 use std::cell::Cell;
 
-use std::ptr;
+use std::ptr::{self, NonNull};
 
 /// How many operations a poll may make before leaf futures tell it to yield.
 pub(crate) const BUDGET: u8 = 128;
@@ -219,7 +219,7 @@ pub(crate) fn with_running<R>(f: impl FnOnce(Option<&Context>) -> R) -> R {
 
 /// The runtime to which spawns go and the P that is held, if the P is one of that runtime.
 #[inline(never)]
-pub(crate) fn spawn_target() -> Option<*const ()> {
+pub(crate) fn spawn_target() -> Option<(*const (), NonNull<Processor>)> {
     THREAD.with(|t| {
         let context = t.context.get();
         if context != t.running.get() {
@@ -227,8 +227,8 @@ pub(crate) fn spawn_target() -> Option<*const ()> {
         }
         // SAFETY: as in `with`.
         let context = unsafe { context.as_ref() }?;
-        context.pp()?;
-        Some(context.home)
+        let pp = NonNull::new(context.pp.get().cast_mut())?;
+        Some((context.home, pp))
     })
 }
 

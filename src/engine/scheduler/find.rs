@@ -126,30 +126,10 @@ impl Shared {
     fn next(&self, m: &Machine, pp: &Processor) -> Option<RawG> {
         // SAFETY: our caller holds it.
         let own = unsafe { pp.own() };
-        let turns = own.turns.get() + 1;
-        if turns < ROUND {
-            own.turns.set(turns);
-        } else {
-            own.turns.set(0);
-            own.inherited.set(0);
-        }
-        let events = own.events.get() + 1;
-        if events >= self.config.event_interval {
-            own.events.set(0);
-            self.run_all_timers(Some(pp));
-            self.poll_netpoll(pp);
-        } else {
-            own.events.set(events);
-        }
-        let tick = own.tick.get() + 1;
-        if tick >= self.config.global_queue_interval {
-            own.tick.set(0);
-            // One G, as in Go: a batch would push the ring's own Gs out again.
-            if let Some(gp) = self.take_global(pp, 0) {
-                return Some(gp);
-            }
-        } else {
-            own.tick.set(tick);
+        if own.rota.passes()
+            && let Some(gp) = self.now_and_then(pp)
+        {
+            return Some(gp);
         }
         // SAFETY: this is the M's thread.
         if let Some(gp) = unsafe { m.bound.next_in_turn(|| !pp.is_empty()) } {
@@ -165,6 +145,25 @@ impl Shared {
         }
         // SAFETY: our caller holds it.
         unsafe { pp.ring.pop() }
+    }
+
+    /// What is due in this turn of `pp`, but not in each. A G, if one is to run before all others.
+    #[cold]
+    fn now_and_then(&self, pp: &Processor) -> Option<RawG> {
+        // SAFETY: our caller holds it.
+        let own = unsafe { pp.own() };
+        let config = &self.config;
+        let intervals = [ROUND, config.event_interval, config.global_queue_interval];
+        let [round, events, global] = own.rota.due(intervals);
+        if round {
+            own.inherited.set(0);
+        }
+        if events {
+            self.run_all_timers(Some(pp));
+            self.poll_netpoll(pp);
+        }
+        // One G, as in Go: a batch would push the ring's own Gs out again.
+        global.then(|| self.take_global(pp, 0)).flatten()
     }
 
     /// Whether what was just made ready may run at once, before what waits in the ring.

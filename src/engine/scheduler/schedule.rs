@@ -4,9 +4,12 @@ use super::{FOREIGN, Shared};
 use crate::engine::current::{self, Turn};
 use crate::engine::primitive::{Arc, lock};
 use crate::engine::processor::Processor;
+use crate::engine::task::spare;
 use crate::engine::task::{Birth, Extras, G, Gp, Id, RawG, RawJoin, Schedule, create};
+use std::alloc::Layout;
 use std::future::Future;
 use std::panic::Location;
+use std::ptr::NonNull;
 
 /// What a spawn says about its G besides the future.
 #[derive(Debug)]
@@ -75,48 +78,52 @@ impl Shared {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let Some(pp) = self.held_p() else {
-            return self.spawn_foreign(future, spawn);
-        };
-        pp.set_hatching(false);
-        let home = std::ptr::from_ref(self);
-        // SAFETY: the runtime outlives its Gs, see `shutdown.rs`; the future is Send and 'static.
-        self.born(pp, spawn, |birth| unsafe { create(future, birth, home) })
+        match self.held_p() {
+            Some(pp) => self.spawn_on(pp, future, spawn),
+            None => self.spawn_foreign(future, spawn),
+        }
     }
 
-    /// Queues what `make` makes, for the holder of `pp`.
-    #[inline]
-    pub(super) fn born<T>(
-        &self,
-        pp: &Processor,
-        spawn: Spawn,
-        make: impl FnOnce(Birth) -> (RawG, RawJoin<T>),
-    ) -> RawJoin<T> {
-        // SAFETY: we hold it.
-        let own = unsafe { pp.own() };
-        let (gp, join) = make(spawn.birth(own.ids.next()));
+    /// As `spawn`, for the holder of `pp`.
+    #[inline(always)] // Into both of its callers, which are not inlined themselves.
+    fn spawn_on<F>(&self, pp: &Processor, future: F, spawn: Spawn) -> RawJoin<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        pp.set_hatching(false);
+        let birth = birth_on(pp, spawn);
+        // SAFETY: the runtime outlives its Gs, see `shutdown.rs`; the future is Send and 'static.
+        let (gp, join) = unsafe { create(future, birth, std::ptr::from_ref(self)) };
+        self.queue_born(pp, gp, &join);
+        join
+    }
+
+    /// Queues a new G, for the holder of `pp`.
+    #[inline(always)] // As `spawn_on`.
+    pub(super) fn queue_born<T>(&self, pp: &Processor, gp: RawG, join: &RawJoin<T>) {
         // SAFETY: we hold the P and so own its shard; the G is new.
         unsafe { pp.shard.add(gp, join.gp().place()) };
         self.push_local(pp, gp, false);
-        join
     }
 
     /// As `spawn`, on the runtime whose P this thread holds.
     ///
     /// # Errors
     /// The arguments, if it holds none.
-    #[inline]
+    #[inline(never)] // See `current.rs`.
     pub(crate) fn spawn_here<F>(future: F, spawn: Spawn) -> Result<RawJoin<F::Output>, (F, Spawn)>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        match current::spawn_target().map(<*const ()>::cast::<Shared>) {
-            // SAFETY: the home of a context is its runtime; a thread that holds a P of it keeps it
-            // alive.
-            Some(shared) => Ok(unsafe { &*shared }.spawn(future, spawn)),
-            None => Err((future, spawn)),
-        }
+        let Some((shared, pp)) = current::spawn_target() else {
+            return Err((future, spawn));
+        };
+        // SAFETY: the home of a context is its runtime; a thread that holds a P of it keeps it alive, and
+        // with it its Ps.
+        let (shared, pp) = unsafe { (&*shared.cast::<Shared>(), pp.as_ref()) };
+        Ok(shared.spawn_on(pp, future, spawn))
     }
 
     #[cold]
@@ -130,7 +137,7 @@ impl Shared {
         self.born_foreign(spawn, |birth| unsafe { create(future, birth, home) })
     }
 
-    /// As `born`, for a thread without a P.
+    /// Queues what `make` makes, for a thread without a P.
     pub(super) fn born_foreign<T>(
         &self,
         spawn: Spawn,
@@ -213,6 +220,22 @@ impl Shared {
     }
 }
 
+/// What a G is born with that the holder of `pp` spawns.
+#[inline(always)] // So that it is not moved.
+pub(super) fn birth_on(pp: &Processor, spawn: Spawn) -> Birth {
+    // SAFETY: our caller holds it.
+    spawn.birth(unsafe { pp.own() }.ids.next())
+}
+
+/// The P that this thread holds, of whatever runtime.
+#[inline]
+fn any_held_p<'a>() -> Option<&'a Processor> {
+    let pp = current::with_running(|context| context?.pp().map(std::ptr::from_ref));
+    // SAFETY: a thread that holds a P keeps its runtime alive, and both callers are done with it before
+    // they return.
+    pp.map(|pp| unsafe { &*pp })
+}
+
 impl Schedule for Shared {
     type Turn = Turn;
 
@@ -232,6 +255,25 @@ impl Schedule for Shared {
                 let _alive = shared.me.upgrade();
                 shared.inject(gp);
             }
+        }
+    }
+
+    #[inline]
+    fn allocate(layout: Layout) -> NonNull<u8> {
+        match any_held_p() {
+            // SAFETY: we hold it.
+            Some(pp) => unsafe { pp.own() }.spare.allocate(layout),
+            None => spare::allocate(layout),
+        }
+    }
+
+    #[inline(never)] // See `current.rs`.
+    unsafe fn free(memory: NonNull<u8>, layout: Layout) {
+        match any_held_p() {
+            // SAFETY: we hold it; the memory is the global allocator's, whichever P had it.
+            Some(pp) => unsafe { pp.own().spare.free(memory, layout) },
+            // SAFETY: as our caller promised.
+            None => unsafe { spare::free(memory, layout) },
         }
     }
 

@@ -21,7 +21,7 @@ mod here;
 pub(crate) use here::{Here, Stacked, here, stacked, unwind, yield_at_once};
 
 use super::Shared;
-use super::schedule::Spawn;
+use super::schedule::{Spawn, birth_on};
 use crate::engine::bound::Pushed;
 use crate::engine::current::{self, Turn};
 use crate::engine::machine::{Machine, Order};
@@ -127,7 +127,9 @@ impl Shared {
         Ok(match self.held_p() {
             Some(pp) => {
                 pp.set_hatching(true);
-                self.born(pp, spawn, make)
+                let (gp, join) = make(birth_on(pp, spawn));
+                self.queue_born(pp, gp, &join);
+                join
             }
             None => self.born_foreign(spawn, make),
         })

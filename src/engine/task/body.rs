@@ -29,7 +29,7 @@ const BOXED: usize = 16 * 1024;
 /// - `home` stays valid until the G is finished; `S`'s functions may be called with it by any
 ///   thread.
 /// - Unless `F` is `Send`, the `RawG` is run, or dropped, only by the thread that calls this.
-#[inline]
+#[inline(always)] // So that the future is moved once, and `birth` not at all.
 pub(crate) unsafe fn create<F, S>(
     future: F,
     birth: Birth,
@@ -40,11 +40,10 @@ where
     S: Schedule,
 {
     let gp = if const { size_of::<F>() > BOXED } {
-        let header = G::new(birth, home.cast(), &Cell::<Pin<Box<F>>, S>::VTABLE);
-        Cell::<Pin<Box<F>>, S>::allocate(header, Box::pin(future))
+        let vtable = &Cell::<Pin<Box<F>>, S>::VTABLE;
+        Cell::<Pin<Box<F>>, S>::allocate(birth, home, vtable, Box::pin(future))
     } else {
-        let header = G::new(birth, home.cast(), &Cell::<F, S>::VTABLE);
-        Cell::<F, S>::allocate(header, future)
+        Cell::<F, S>::allocate(birth, home, &Cell::<F, S>::VTABLE, future)
     };
     // SAFETY: the word of a new G counts a handle, which is this.
     (gp, unsafe { RawJoin::new(gp) })

@@ -14,9 +14,9 @@
 //! it does before `COMPLETE`; after that the output, if there was a handle at that time, until the
 //! handle takes or drops it.
 
-use super::{Fault, G, Schedule};
+use super::{Birth, Fault, G, Schedule};
 use crate::engine::util::RawG;
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::Layout;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::mem::{ManuallyDrop, offset_of};
@@ -35,6 +35,8 @@ pub(super) struct Vtable {
     #[cfg_attr(not(stackful), allow(dead_code))] // Nobody asks.
     pub(super) stackful: bool,
     layout: Layout,
+    /// Gives its memory back.
+    free: unsafe fn(NonNull<u8>, Layout),
     /// Where the stage begins.
     stage: usize,
 }
@@ -66,26 +68,29 @@ impl<F: Future, S: Schedule> Cell<F, S> {
             waker: &super::waker::Of::<S>::VTABLE,
             stackful,
             layout: Layout::new::<Self>(),
+            free: S::free,
             stage: offset_of!(Self, stage),
         }
     }
 
-    /// Puts a G into memory of its own. Whoever gives up its last reference frees it.
-    #[inline]
-    pub(super) fn allocate(header: G, future: F) -> RawG {
-        let layout = Layout::new::<Self>();
-        // SAFETY: the size is not zero, as there is a header.
-        let cell = unsafe { alloc(layout) }.cast::<Self>();
-        if cell.is_null() {
-            handle_alloc_error(layout);
-        }
-        // SAFETY: it is fresh memory with the layout of a cell. The parts are written one by one,
-        // so that the future is moved once.
+    /// Puts a G with that `vtable`, of this type, into memory of its own. Whoever gives up its last
+    /// reference frees it.
+    #[inline(always)] // So that the future is moved once.
+    pub(super) fn allocate(
+        birth: Birth,
+        home: *const S,
+        vtable: &'static Vtable,
+        future: F,
+    ) -> RawG {
+        // The size is not zero, as there is a header.
+        let memory = S::allocate(Layout::new::<Self>());
+        let cell = memory.cast::<Self>().as_ptr();
+        // SAFETY: it is fresh memory with the layout of a cell.
         unsafe {
-            (&raw mut (*cell).gp).write(header);
+            G::write(&raw mut (*cell).gp, birth, home.cast(), vtable);
             (&raw mut (*cell).stage.future).write(ManuallyDrop::new(future));
-            NonNull::new_unchecked(cell.cast())
         }
+        memory.cast()
     }
 
     /// Where the future is.
@@ -136,11 +141,12 @@ pub(super) unsafe fn output<T>(gp: RawG) -> *mut Result<T, Fault> {
 /// The caller gave up the last reference, and neither future nor output is there.
 pub(super) unsafe fn free(gp: RawG) {
     // SAFETY: the cell is alive until the end of this.
-    let layout = unsafe { header(gp) }.vtable().layout;
-    // SAFETY: nobody else can reach the cell any more; it was allocated with this layout.
+    let vtable = unsafe { header(gp) }.vtable();
+    // SAFETY: nobody else can reach the cell any more; it was allocated with this layout, by the home
+    // whose function this is.
     unsafe {
         gp.cast::<G>().drop_in_place();
-        dealloc(gp.as_ptr().cast(), layout);
+        (vtable.free)(gp.cast(), vtable.layout);
     }
 }
 

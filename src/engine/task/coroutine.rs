@@ -277,8 +277,7 @@ where
         head: Head::new(stack, migratable),
         closure: ManuallyDrop::new(closure),
     };
-    let header = G::new(birth, home.cast(), &Of::<F, S>::VTABLE);
-    let gp = GCell::<Coroutine<F>, S>::allocate(header, body);
+    let gp = GCell::<Coroutine<F>, S>::allocate(birth, home, &Of::<F, S>::VTABLE, body);
     // SAFETY: we just made it.
     unsafe { Head::of(gp) }.node.set_gp(gp);
     // SAFETY: the word of a new G counts a handle, which is this.

@@ -131,20 +131,27 @@ unsafe impl Send for G {}
 unsafe impl Sync for G {}
 
 impl G {
-    /// A header that is not in its cell yet.
-    #[inline]
-    pub(super) fn new(birth: Birth, home: *const (), vtable: &'static Vtable) -> G {
-        G {
-            state: State::new(),
-            vtable,
-            joiner: Joiner::new(),
-            home,
-            place: Place::nowhere(),
-            status: AtomicU8::new(Status::Idle as u8),
-            id: birth.id,
-            gopc: birth.gopc,
-            parent: birth.parent,
-            extras: birth.extras,
+    /// Makes a header where it belongs, at the beginning of its cell.
+    ///
+    /// Part by part: put together elsewhere and then moved, it would be read in other pieces than it was
+    /// just written in, for which a processor has to wait.
+    ///
+    /// # Safety
+    /// `at` is valid for writes, and what is there needs no drop.
+    #[inline(always)] // As above: `birth` in registers.
+    pub(super) unsafe fn write(at: *mut G, birth: Birth, home: *const (), vtable: &'static Vtable) {
+        // SAFETY: as our caller promised; these are all fields.
+        unsafe {
+            (&raw mut (*at).state).write(State::new());
+            (&raw mut (*at).vtable).write(vtable);
+            (&raw mut (*at).joiner).write(Joiner::new());
+            (&raw mut (*at).home).write(home);
+            (&raw mut (*at).place).write(Place::nowhere());
+            (&raw mut (*at).status).write(AtomicU8::new(Status::Idle as u8));
+            (&raw mut (*at).id).write(birth.id);
+            (&raw mut (*at).gopc).write(birth.gopc);
+            (&raw mut (*at).parent).write(birth.parent);
+            (&raw mut (*at).extras).write(birth.extras);
         }
     }
 

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `state.rs` | the state word: ownership, end, references; what each path costs |
 //! | `joiner.rs` | how the joiner's waker gets from the handle to the runner |
-//! | `cell.rs` | the memory |
+//! | `cell.rs`, `spare.rs` | the memory |
 //! | `waker.rs` | wakers |
 //! | `body.rs` | birth, a turn, the end |
 //! | `coroutine.rs` | the same for a closure on a stack of its own |
@@ -43,6 +43,8 @@ mod header;
 mod join;
 pub(crate) mod joiner;
 pub(crate) mod registry;
+#[cfg(not(loom))]
+pub(crate) mod spare;
 pub(crate) mod state;
 #[cfg(all(test, not(loom)))]
 mod tests;
@@ -59,6 +61,9 @@ pub(crate) use {
 };
 
 pub(crate) use crate::engine::util::RawG;
+
+#[cfg(not(loom))]
+use std::{alloc::Layout, ptr::NonNull};
 
 /// A G that is ready: the right and the duty to run it once.
 ///
@@ -118,6 +123,21 @@ pub(crate) trait Schedule: 'static {
     /// `home` is the pointer that the G was created with; it is valid, since a G that is not
     /// finished keeps its home from being freed.
     unsafe fn schedule(home: *const Self, gp: RawG, yielded: bool);
+
+    /// Memory of that layout, whose size is not zero, for a cell.
+    #[inline]
+    fn allocate(layout: Layout) -> NonNull<u8> {
+        spare::allocate(layout)
+    }
+
+    /// Gives memory of a cell back, on any thread, also when the home is gone.
+    ///
+    /// # Safety
+    /// It is `allocate`'s, with that layout, and nobody uses it any more.
+    unsafe fn free(memory: NonNull<u8>, layout: Layout) {
+        // SAFETY: as our caller promised.
+        unsafe { spare::free(memory, layout) }
+    }
 
     /// Strikes `gp`, whose future is gone, off the list of living Gs.
     ///
