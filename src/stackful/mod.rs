@@ -54,8 +54,10 @@ pub use builder::Builder;
 pub use scope::{Scope, ScopedJoinHandle, scope};
 
 use crate::engine::lend::elsewhere;
-use crate::engine::scheduler::stackful::{Here, Options, here, yield_at_once};
+use crate::engine::scheduler::stackful::{Here, Options, here, unwind_if_aborted, yield_at_once};
 use crate::engine::scheduler::wait::block_thread;
+#[cfg(feature = "time")]
+use crate::engine::scheduler::wait::block_thread_while;
 use crate::engine::scheduler::{Spawn, give_way};
 use crate::runtime::Handle;
 use crate::task::JoinHandle;
@@ -175,8 +177,8 @@ pub fn wait<F: IntoFuture>(future: F) -> F::Output {
 
 /// Lets the other tasks run, and goes on after them.
 ///
-/// On a thread that runs no tasks, and while the task unwinds, this is [`std::thread::yield_now`]. If
-/// the task is aborted, it unwinds from here, as from [`wait`].
+/// On a thread that runs no tasks, and where the task must not leave its stack, this is
+/// [`std::thread::yield_now`]. If the task is aborted, it unwinds from here, as from [`wait`].
 ///
 /// # Panics
 /// Where futures are polled; use [`task::yield_now`](crate::task::yield_now()) there.
@@ -198,7 +200,10 @@ pub fn yield_now() {
     }
     match here() {
         Here::Stackful(stacked) => stacked.yield_now(),
-        Here::Blocking => std::thread::yield_now(),
+        Here::Blocking => {
+            unwind_if_aborted();
+            std::thread::yield_now();
+        }
         Here::Stackless => panic!(
             "cannot call `stackful::yield_now` here: this thread is polling a future. \
              `task::yield_now().await` is for futures"
@@ -208,8 +213,7 @@ pub fn yield_now() {
 
 /// Waits until `duration` has passed.
 ///
-/// On a thread that runs no tasks, and in a destructor while the task unwinds, this is
-/// [`std::thread::sleep`]. For a time limit on something else that is waited for, wait for a
+/// On a thread that runs no tasks this is as [`std::thread::sleep`]. For a time limit on something else that is waited for, wait for a
 /// [`timeout`](crate::time::timeout()).
 ///
 /// # Panics
@@ -236,7 +240,7 @@ pub fn yield_now() {
 pub fn sleep(duration: crate::time::Duration) {
     match here() {
         Here::Stackful(stacked) => stacked.wait(pin!(crate::time::sleep(duration))),
-        Here::Blocking => std::thread::sleep(duration),
+        Here::Blocking => block_thread_while(duration),
         Here::Stackless => panic!(
             "cannot call `stackful::sleep` here: this thread is polling a future. \
              `time::sleep(…).await` is for futures"

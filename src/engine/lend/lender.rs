@@ -2,7 +2,7 @@
 
 use crate::engine::primitive::Arc;
 use crate::engine::scheduler::give_way;
-use crate::engine::scheduler::stackful::Stacked;
+use crate::engine::scheduler::stackful::{Stacked, held};
 use crate::engine::sys::Parker;
 use std::task::{Wake, Waker};
 
@@ -39,14 +39,21 @@ impl Lender {
     }
 
     /// Waits until `done`, and calls `aborted` if the G is told to unwind meanwhile.
-    pub(super) fn hold_until(&self, done: impl Fn() -> bool, aborted: impl FnMut()) {
+    pub(super) fn hold_until(&self, done: impl Fn() -> bool, mut aborted: impl FnMut()) {
         match self {
             Lender::G(stacked) => stacked.hold_until(done, aborted),
-            Lender::Thread(unparks) => give_way(|| {
-                while !done() {
-                    unparks.0.park();
-                }
-            }),
+            Lender::Thread(unparks) => {
+                // Once is enough.
+                let mut held = held(&self.waker());
+                give_way(|| {
+                    while !done() {
+                        if held.take_if(|held| held.is_aborted()).is_some() {
+                            aborted();
+                        }
+                        unparks.0.park();
+                    }
+                });
+            }
         }
     }
 }

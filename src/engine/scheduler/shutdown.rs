@@ -145,6 +145,14 @@ impl Shared {
         self.stop.flag.load(Ordering::Acquire)
     }
 
+    /// Whether stacks may be unwound.
+    #[cfg(stackful)]
+    pub(super) fn is_unwinding(&self) -> bool {
+        // Ordering: Acquire, as in `unwind_bound`. In `held` the fence of the roll comes before this, and in
+        // `drain` the store before that of `abort_held`: a G on the roll sees this, or is seen there.
+        self.stop.unwinding.load(Ordering::Acquire)
+    }
+
     /// Begins the shutdown. Futures that nobody runs at the moment are dropped on this thread.
     pub(crate) fn begin_shutdown(&self) {
         if self.stop.flag.swap(true, Ordering::AcqRel) {
@@ -407,6 +415,8 @@ impl Shared {
         // Ordering: Release, partner of the Acquire in `unwind_bound`.
         self.stop.unwinding.store(true, Ordering::Release);
         self.stop.wake_hosts();
+        #[cfg(stackful)]
+        self.abort_held();
         if movable {
             // This thread may have stacks of its own to unwind, or not be one to wait.
             let builder = thread::Builder::new().name("runnext-unwind".into());

@@ -16,8 +16,10 @@
 //!   fences, and looks whether the M is asleep; the M says that it is asleep, fences, and looks into
 //!   its inbox.
 
+mod held;
 mod here;
 
+pub(crate) use held::{Held, held, unwind_if_aborted};
 pub(crate) use here::{Here, Stacked, here, stacked, unwind, yield_at_once};
 
 use super::Shared;

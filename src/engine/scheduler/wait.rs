@@ -94,6 +94,13 @@ pub(crate) fn block_thread<F: Future>(future: Pin<&mut F>) -> F::Output {
     output.expect("it waits for as long as it takes")
 }
 
+/// Blocks the thread for as long as `duration`.
+#[cfg(all(stackful, feature = "time"))]
+pub(crate) fn block_thread_while(duration: Duration) {
+    let never = std::pin::pin!(std::future::pending::<()>());
+    let _elapsed = block_thread_for(never, Some(duration));
+}
+
 /// As `block_thread`, for no longer than `limit` of the system's time.
 fn block_thread_for<F: Future>(
     mut future: Pin<&mut F>,
@@ -113,8 +120,14 @@ fn block_thread_for<F: Future>(
     }
     let deadline = limit.and_then(|limit| sys::now().checked_add(limit));
     let runtime = Shared::current();
-    give_way(|| {
+    #[cfg(stackful)]
+    let held = super::stackful::held(&waker);
+    let outcome = give_way(|| {
         loop {
+            #[cfg(stackful)]
+            if held.as_ref().is_some_and(super::stackful::Held::is_aborted) {
+                return None;
+            }
             // All Ms may be asleep, or wait for this very thread.
             let timers = runtime.as_ref().and_then(|r| r.run_timers_elsewhere());
             let left = deadline.map(|d: Instant| d.saturating_duration_since(sys::now()));
@@ -123,11 +136,17 @@ fn block_thread_for<F: Future>(
                 None => parker.0.park(),
             }
             if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
-                return Ok(output);
+                return Some(Ok(output));
             }
             if deadline.is_some_and(|deadline| deadline <= sys::now()) {
-                return Err(Unready::Elapsed);
+                return Some(Err(Unready::Elapsed));
             }
         }
+    });
+    outcome.unwrap_or_else(|| {
+        #[cfg(stackful)]
+        super::stackful::unwind();
+        #[cfg(not(stackful))]
+        unreachable!("there is nobody to abort");
     })
 }

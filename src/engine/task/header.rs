@@ -183,6 +183,19 @@ impl G {
         self.gopc
     }
 
+    /// Whether an abort was asked for.
+    #[cfg(stackful)]
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.state.load().is_aborted()
+    }
+
+    /// Asks it to end, in the middle of its turn: so there is nothing to be queued.
+    #[cfg(stackful)]
+    pub(crate) fn abort_in_turn(&self) {
+        let woken = self.state.abort();
+        debug_assert_eq!(woken, super::state::Woken::Nothing);
+    }
+
     /// Sets the abort bit alone, for a G whose next turn the caller is about to give it.
     pub(crate) fn ask_abort(&self) {
         self.state.ask_abort();

@@ -161,7 +161,13 @@ pub(crate) unsafe fn abort_cell(cell: RawG) {
     match gp.state().abort() {
         // SAFETY: the right to run it is ours.
         Woken::Queue => unsafe { (gp.vtable().schedule)(cell) },
-        Woken::Nothing => {}
+        Woken::Nothing =>
+        {
+            #[cfg(stackful)]
+            if gp.is_stackful() {
+                super::held::ROLL.wake(|entry| entry.gp() == cell);
+            }
+        }
         Woken::Last => unreachable!("no reference was given up"),
     }
 }

@@ -11,6 +11,7 @@
 //! | `waker.rs` | wakers |
 //! | `body.rs` | birth, a turn, the end |
 //! | `coroutine.rs` | the same for a closure on a stack of its own |
+//! | `held.rs` | such closures that wait and cannot leave their stacks |
 //! | `join.rs` | the handles |
 //! | `header.rs`, `registry.rs` | what is known of a G, and the list of all |
 //!
@@ -39,6 +40,8 @@ pub(crate) mod coroutine;
 mod error;
 #[cfg(not(loom))]
 mod header;
+#[cfg(any(stackful, loom))]
+pub(crate) mod held;
 #[cfg(not(loom))]
 mod join;
 pub(crate) mod joiner;

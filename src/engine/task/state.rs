@@ -80,6 +80,13 @@ impl Snapshot {
         self.has(COMPLETE)
     }
 
+    /// Whether an abort was asked for.
+    #[cfg(any(stackful, loom))]
+    #[inline]
+    pub(crate) fn is_aborted(self) -> bool {
+        self.has(ABORT)
+    }
+
     /// Whether there is a handle.
     #[inline]
     pub(crate) fn is_joined(self) -> bool {

@@ -5,6 +5,8 @@
 //! Without it, the other tests: properties against simple models, and real threads.
 
 #[cfg(loom)]
+mod loom_held;
+#[cfg(loom)]
 mod loom_idle;
 #[cfg(loom)]
 mod loom_inbox;

@@ -91,6 +91,11 @@ pub(crate) fn stacked() -> Option<Stacked> {
 }
 
 impl Stacked {
+    /// The G.
+    pub(super) fn gp(self) -> NonNull<G> {
+        self.0
+    }
+
     /// Waits for `future`.
     #[inline]
     pub(crate) fn wait<F: Future>(self, mut future: Pin<&mut F>) -> F::Output {
