@@ -62,6 +62,16 @@ impl<T> Watched<T> {
     }
 }
 
+/// As `lock`, if that need not wait.
+#[cfg_attr(loom, allow(dead_code))]
+pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(std::sync::TryLockError::WouldBlock) => None,
+    }
+}
+
 /// Locks `mutex`, and goes on when a thread panicked while it held the lock.
 ///
 /// No critical section of the engine runs user code, so a poisoned lock can only mean that the

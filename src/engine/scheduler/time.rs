@@ -23,7 +23,7 @@ use crate::engine::primitive::{Arc, AtomicU64, Ordering, fence};
 use crate::engine::processor::Processor;
 use crate::engine::sys::Instant;
 use crate::engine::timer::clock::{Clock, nanos};
-use crate::engine::timer::{BATCH, Inserted, Key, NEVER, State, Timers};
+use crate::engine::timer::{Inserted, Key, NEVER, State, Timers};
 use crate::engine::util::CachePadded;
 use std::sync::Weak;
 use std::task::{Context, Poll, Waker};
@@ -71,6 +71,9 @@ impl Time {
         }
     }
 }
+
+/// How many Gs an M has queued at most before it runs them, and takes out more timers after that. A guess.
+const CROWD: usize = 64;
 
 /// How long after a timer is due those wake up who only make sure of it, in nanoseconds. A guess, as
 /// long as a task may block its thread before Go takes notice.
@@ -166,7 +169,7 @@ impl Shared {
             }
             // Those who were woken come first. An M that has no P wakes all, as it would be back at
             // once.
-            if !more || pp.is_some_and(|pp| pp.ring.len() > BATCH) {
+            if !more || pp.is_some_and(|pp| pp.ring.len() > CROWD) {
                 return any;
             }
         }

@@ -19,13 +19,15 @@ mod heap;
 
 pub(crate) use heap::{Key, NEVER};
 
-use crate::engine::primitive::{AtomicU64, Mutex, MutexGuard, Ordering, lock};
+use crate::engine::primitive::{AtomicU64, Mutex, MutexGuard, Ordering, lock, try_lock};
 use crate::engine::util::CachePadded;
 use heap::Heap;
 use std::task::Waker;
 
-/// The most timers that are taken out at once: so long may others have to wait for the lock.
-pub(crate) const BATCH: usize = 64;
+/// The most timers that are taken out at once: so long may others have to wait for the lock. Measured with
+/// `20,000 sleeps of 1 to 20 ms` of `vs_tokio`: with sixteen times as many the lock is held for longer than
+/// others spin for it, and a third of all context switches is for its sake.
+pub(crate) const BATCH: usize = 4;
 
 /// What inserting a timer led to.
 #[must_use]
@@ -91,9 +93,12 @@ impl Timers {
         self.earliest.load(Ordering::Relaxed)
     }
 
-    /// As `earliest`, of those that there are.
+    /// As `earliest`, of those that there are; unless somebody has them in use at the moment: then it is left to
+    /// those, or to the next time, rather than have a thread that is about to sleep wait for it.
     pub(crate) fn prune(&self) -> u64 {
-        let mut inner = lock(&self.inner);
+        let Some(mut inner) = try_lock(&self.inner) else {
+            return self.earliest();
+        };
         inner.heap.prune();
         self.publish(&inner);
         inner.heap.earliest()
