@@ -575,3 +575,26 @@ mod failing {
         });
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_file_is_made_of_a_raw_descriptor_and_closes_it() {
+    use std::io::Read;
+    use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
+
+    on_each_flavor(|rt| {
+        rt.block_on(async {
+            let (mut end, write) = std::io::pipe().unwrap();
+            // SAFETY: the descriptor is open, and was given up.
+            let mut file = unsafe { File::from_raw_fd(write.into_raw_fd()) };
+            assert!(file.as_raw_fd() >= 0);
+            file.write_all(b"text").await.unwrap();
+            file.flush().await.unwrap();
+            drop(file);
+            // It ends, so it was closed.
+            let mut text = String::new();
+            end.read_to_string(&mut text).unwrap();
+            assert_eq!(text, "text");
+        });
+    });
+}

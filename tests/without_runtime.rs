@@ -448,3 +448,10 @@ mod entering {
         assert!(Handle::try_current().is_err());
     }
 }
+
+#[test]
+fn the_reason_that_there_is_no_runtime_is_told() {
+    let error = runnext::runtime::Handle::try_current().unwrap_err();
+    assert!(error.is_missing_context());
+    assert!(!error.is_thread_local_destroyed());
+}

@@ -1,5 +1,7 @@
 //! An open file.
 
+// Unsafe: `FromRawFd`, whose caller vouches for the descriptor.
+
 mod flight;
 mod traits;
 
@@ -294,11 +296,21 @@ impl From<std::fs::File> for File {
 #[cfg(unix)]
 mod unix {
     use super::File;
-    use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+    use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
     impl From<OwnedFd> for File {
         fn from(fd: OwnedFd) -> File {
             File::from_std(fd.into())
+        }
+    }
+
+    #[allow(unsafe_code)] // The promise is the user's.
+    impl FromRawFd for File {
+        /// # Safety
+        /// As of [`std::fs::File`]: the descriptor is open, and nobody else closes it.
+        unsafe fn from_raw_fd(fd: RawFd) -> File {
+            // SAFETY: as our caller promised.
+            File::from_std(unsafe { std::fs::File::from_raw_fd(fd) })
         }
     }
 

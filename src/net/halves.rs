@@ -201,6 +201,17 @@ macro_rules! read_methods {
                 stream.try_read(buf)
             }
 
+            /// As [`try_read`](Self::try_read), into the room that `buf` has next, which then holds that much
+            /// more.
+            ///
+            /// # Errors
+            /// As for [`try_read`](Self::try_read).
+            #[cfg(feature = "tokio-io")]
+            pub fn try_read_buf<B: bytes::BufMut>(&self, buf: &mut B) -> std::io::Result<usize> {
+                let stream: &$stream = self.as_ref();
+                stream.try_read_buf(buf)
+            }
+
             /// As [`try_read`](Self::try_read), into several buffers.
             ///
             /// # Errors

@@ -132,6 +132,8 @@ macro_rules! stream_methods {
             self.io.try_io(interest, |mut io| io.read(buf))
         }
 
+        crate::net::bufs::try_read_buf!();
+
         /// As [`try_read`](Self::try_read), into several buffers, one after the other.
         ///
         /// # Errors

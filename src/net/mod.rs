@@ -74,6 +74,7 @@
 //! ```
 
 mod addr;
+mod bufs;
 pub(crate) mod evented;
 mod halves;
 mod limit;

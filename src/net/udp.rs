@@ -257,6 +257,9 @@ fn peek_sender(io: &mio::net::UdpSocket) -> io::Result<SocketAddr> {
     sender.ok_or_else(|| io::Error::other("the sender has an address of another family"))
 }
 
+#[cfg(feature = "tokio-io")]
+super::bufs::recv_buf!(UdpSocket, mio::net::UdpSocket, SocketAddr, |from| from);
+
 /// In the style of `poll` functions. Only the last task that polls for receiving, and the last one
 /// that polls for sending, is woken.
 #[cfg(feature = "tokio-io")]

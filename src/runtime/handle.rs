@@ -226,6 +226,17 @@ impl TryCurrentError {
     pub(crate) fn new() -> TryCurrentError {
         TryCurrentError(())
     }
+
+    /// Whether the reason is that there is no runtime on this thread: it always is.
+    pub fn is_missing_context(&self) -> bool {
+        true
+    }
+
+    /// Whether the reason is that the thread is ending, and what it kept for its runtime is gone: it never is,
+    /// since nothing of that is ever gone.
+    pub fn is_thread_local_destroyed(&self) -> bool {
+        false
+    }
 }
 
 impl std::fmt::Display for TryCurrentError {

@@ -54,6 +54,30 @@ use std::io;
 use std::panic::Location;
 use std::time::Duration;
 
+/// Whether an operation on a socket, or on something else that is waited for like one, failed because the
+/// runtime that it belongs to was shut down.
+///
+/// # Examples
+/// ```
+/// use runnext::net::TcpListener;
+/// use runnext::runtime::{Runtime, is_rt_shutdown_err};
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (first, second) = (Runtime::new()?, Runtime::new()?);
+/// let listener = first.block_on(TcpListener::bind("127.0.0.1:0"))?;
+/// drop(first);
+///
+/// let error = second.block_on(listener.accept()).unwrap_err();
+/// assert!(is_rt_shutdown_err(&error));
+/// # Ok(())
+/// # }
+/// ```
+#[cfg(feature = "net")]
+pub fn is_rt_shutdown_err(err: &io::Error) -> bool {
+    err.get_ref()
+        .is_some_and(|inner| inner.is::<crate::engine::netpoll::Gone>())
+}
+
 /// Identifies a runtime among those of the process, also after it is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Id(u64);

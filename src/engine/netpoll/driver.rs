@@ -221,11 +221,23 @@ pub(crate) struct Registration {
 
 /// What whoever uses a socket after the end of its runtime is told.
 pub(crate) fn gone() -> io::Error {
-    io::Error::other(
-        "the runtime that this belongs to was shut down, and with it all I/O; keep the `Runtime` \
-         for as long as it is used",
-    )
+    io::Error::other(Gone)
 }
+
+/// The payload of that error.
+#[derive(Debug)]
+pub(crate) struct Gone;
+
+impl std::fmt::Display for Gone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(
+            "the runtime that this belongs to was shut down, and with it all I/O; keep the `Runtime` \
+             for as long as it is used",
+        )
+    }
+}
+
+impl std::error::Error for Gone {}
 
 impl Registration {
     #[inline]

@@ -32,10 +32,10 @@ mod wait;
 #[path = "absent.rs"]
 mod driver;
 
+#[cfg(all(feature = "net", not(loom)))]
+pub(crate) use driver::{Gone, Registration, gone};
 #[cfg(not(loom))]
 pub(crate) use driver::{Netpoll, Seat};
-#[cfg(all(feature = "net", not(loom)))]
-pub(crate) use driver::{Registration, gone};
 #[cfg(any(feature = "net", loom))]
 pub(crate) use readiness::Readiness;
 #[cfg(any(all(feature = "signal", not(loom)), all(test, loom)))]

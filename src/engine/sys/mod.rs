@@ -6,6 +6,7 @@
 //! | [`available_cpus`] | how many Ps make sense, honouring affinity and cgroup quotas |
 //! | [`now`] | the one monotonic clock |
 //! | `descriptor` | what std does not know of descriptors, where there are such |
+//! | `chunk` | reads into buffers that grow |
 //! | `read` | reads into memory that is not initialised, and those that say what is left |
 //! | `pidfd` | descriptors of child processes, where there are such |
 //! | `signals` | signals to the process, counted, with a pipe that says that there were some |
@@ -19,6 +20,8 @@ mod parker;
 #[path = "parker_condvar.rs"]
 mod parker;
 
+#[cfg(all(feature = "net", feature = "tokio-io", not(loom)))]
+mod chunk;
 #[cfg(all(unix, feature = "net"))]
 mod descriptor;
 #[cfg(all(unix, feature = "process", not(loom)))]
@@ -33,6 +36,8 @@ mod read;
 #[cfg(all(unix, feature = "signal", not(loom)))]
 pub(crate) mod signals;
 
+#[cfg(all(feature = "net", feature = "tokio-io", not(loom)))]
+pub(crate) use chunk::fill_chunk;
 #[cfg(all(unix, feature = "net"))]
 pub(crate) use descriptor::{access_mode, peer_credentials, set_nonblocking};
 pub(crate) use parker::Parker;

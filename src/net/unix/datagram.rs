@@ -223,6 +223,9 @@ impl UnixDatagram {
     }
 }
 
+#[cfg(feature = "tokio-io")]
+crate::net::bufs::recv_buf!(UnixDatagram, mio::net::UnixDatagram, SocketAddr, SocketAddr);
+
 /// In the style of `poll` functions. Only the last task that polls for receiving, and the last one
 /// that polls for sending, is woken.
 #[cfg(feature = "tokio-io")]

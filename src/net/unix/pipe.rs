@@ -327,6 +327,8 @@ impl Receiver {
         self.io.try_io(Interest::READABLE, |mut io| io.read(buf))
     }
 
+    crate::net::bufs::try_read_buf!();
+
     /// As [`try_read`](Receiver::try_read), into several buffers, one after the other.
     ///
     /// # Errors
