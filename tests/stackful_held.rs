@@ -8,7 +8,7 @@ use common::{Drops, current_thread, multi_thread};
 use runnext::runtime::Runtime;
 use runnext::stackful::{self, scope};
 use runnext::sync::oneshot;
-use runnext::task::JoinHandle;
+use runnext::task::{AbortHandle, JoinHandle};
 use runnext::{go, wait};
 use std::future::{Future, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -152,6 +152,27 @@ fn that_are_aborted_get_what_is_ready_all_the_same() {
         aborted.send(()).unwrap();
         assert!(rt.block_on(task).unwrap_err().is_cancelled());
         assert_eq!(got.load(Ordering::Relaxed), 42);
+    });
+}
+
+#[test]
+fn that_are_aborted_get_what_came_just_before() {
+    in_each_state(|rt, state| {
+        let (send, receive) = mpsc::channel::<AbortHandle>();
+        let task = held(&rt, state, move || {
+            let own = stackful::blocking(move || receive.recv()).unwrap();
+            let mut came = false;
+            // It is ready when it has just said that it is not, and then comes the abort.
+            wait(poll_fn(move |_| {
+                if std::mem::replace(&mut came, true) {
+                    return Poll::Ready(42);
+                }
+                own.abort();
+                Poll::Pending
+            }))
+        });
+        send.send(task.abort_handle()).unwrap();
+        assert_eq!(rt.block_on(task).unwrap(), 42);
     });
 }
 

@@ -126,7 +126,11 @@ fn block_thread_for<F: Future>(
         loop {
             #[cfg(stackful)]
             if held.as_ref().is_some_and(super::stackful::Held::is_aborted) {
-                return None;
+                // What came before the abort is not lost: it may have come since the last poll.
+                return match future.as_mut().poll(&mut cx) {
+                    Poll::Ready(output) => Some(Ok(output)),
+                    Poll::Pending => None,
+                };
             }
             // All Ms may be asleep, or wait for this very thread.
             let timers = runtime.as_ref().and_then(|r| r.run_timers_elsewhere());
