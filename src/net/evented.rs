@@ -2,7 +2,7 @@
 
 #[cfg(feature = "signal")]
 use crate::engine::netpoll::Key;
-use crate::engine::netpoll::{Direction, Event, Readiness, Registration};
+use crate::engine::netpoll::{Direction, Event, Readiness, Registration, Room};
 use crate::io::{Interest, Ready};
 use crate::runtime::Handle;
 use crate::task::coop;
@@ -28,6 +28,17 @@ pub(crate) enum Assume {
     Nothing,
 }
 
+/// Nothing is known, and both ways are worth a try.
+const READY: Readiness = Readiness::MAY_READ.union(Readiness::MAY_WRITE);
+
+/// What a source is registered for that may have `room`.
+fn interest(room: Option<&Room>) -> mio::Interest {
+    match room {
+        Some(_) => mio::Interest::READABLE,
+        None => mio::Interest::READABLE | mio::Interest::WRITABLE,
+    }
+}
+
 impl<E: Source> Evented<E> {
     /// Registers `io` with the current runtime.
     ///
@@ -42,25 +53,40 @@ impl<E: Source> Evented<E> {
         Evented::on(&Handle::current(), io, interest, assume).map_err(|(_, error)| error)
     }
 
+    /// As `new`, with a source that may have [`Room`]; a system call is worth a try.
+    #[track_caller]
+    pub(crate) fn with_room(io: E, room: Option<Room>) -> io::Result<Evented<E>> {
+        let interest = interest(room.as_ref());
+        Evented::register(&Handle::current(), io, interest, READY, room).map_err(|(_, error)| error)
+    }
+
     /// Registers `io` for `interest` with the runtime of `handle`.
     ///
     /// # Errors
     /// As for `new`, and gives `io` back.
     pub(crate) fn on(
         handle: &Handle,
-        mut io: E,
+        io: E,
         interest: Interest,
         assume: Assume,
     ) -> Result<Evented<E>, (E, io::Error)> {
-        let shared = handle.shared();
         let assumed = match assume {
-            Assume::Ready => Readiness::MAY_READ | Readiness::MAY_WRITE,
+            Assume::Ready => READY,
             Assume::Nothing => Readiness::EMPTY,
         };
-        match shared
-            .netpoll()
-            .register(&mut io, interest.to_mio(), assumed)
-        {
+        Evented::register(handle, io, interest.to_mio(), assumed, None)
+    }
+
+    fn register(
+        handle: &Handle,
+        mut io: E,
+        interest: mio::Interest,
+        assumed: Readiness,
+        room: Option<Room>,
+    ) -> Result<Evented<E>, (E, io::Error)> {
+        let shared = handle.shared();
+        let netpoll = shared.netpoll();
+        match netpoll.register(&mut io, interest, assumed, room) {
             Ok(registration) => {
                 shared.note_registered();
                 Ok(Evented {
@@ -76,10 +102,13 @@ impl<E: Source> Evented<E> {
     ///
     /// # Errors
     /// Those of the operating system, or the runtime is gone.
-    pub(crate) fn beside<F: Source>(&self, mut io: F) -> io::Result<Evented<F>> {
-        let assumed = Readiness::MAY_READ | Readiness::MAY_WRITE;
-        let interest = mio::Interest::READABLE | mio::Interest::WRITABLE;
-        let registration = self.registration.beside(&mut io, interest, assumed)?;
+    pub(crate) fn beside<F: Source>(
+        &self,
+        mut io: F,
+        room: Option<Room>,
+    ) -> io::Result<Evented<F>> {
+        let interest = interest(room.as_ref());
+        let registration = self.registration.beside(&mut io, interest, READY, room)?;
         Ok(Evented {
             io: Some(io),
             registration,
@@ -123,6 +152,7 @@ impl<E: Source> Evented<E> {
 
     /// As `ready`, and with what [`clear`](Evented::clear) needs.
     pub(crate) async fn event(&self, mask: Readiness) -> io::Result<Event> {
+        self.registration.ask_for_room(mask);
         let event = self.registration.wait(mask).await?;
         poll_fn(coop::poll_proceed).await.made_progress();
         Ok(event)
@@ -135,6 +165,7 @@ impl<E: Source> Evented<E> {
         direction: Direction,
     ) -> Poll<io::Result<Event>> {
         let step = ready!(coop::poll_proceed(cx));
+        self.registration.ask_for_room(direction.mask());
         let event = ready!(self.registration.poll(direction, direction.mask(), cx))?;
         step.made_progress();
         Poll::Ready(Ok(event))

@@ -1,11 +1,12 @@
 //! UDP sockets.
 
 use super::addr::{self, ToSocketAddrs};
-use super::evented::{Assume, Evented};
+use super::evented::Evented;
 use super::macros::{descriptor, readiness_methods};
 use super::refuse_blocking;
 #[cfg(feature = "tokio-io")]
 use crate::engine::netpoll::Direction;
+use crate::engine::netpoll::Room;
 use crate::io::Interest;
 use socket2::SockRef;
 use std::io;
@@ -57,7 +58,8 @@ impl UdpSocket {
 
     #[track_caller]
     fn new(socket: mio::net::UdpSocket) -> io::Result<UdpSocket> {
-        let io = Evented::new(socket, Assume::Ready)?;
+        let room = Room::of(&socket);
+        let io = Evented::with_room(socket, room)?;
         Ok(UdpSocket { io })
     }
 

@@ -1,6 +1,7 @@
 //! The netpoller itself, and what a socket has of it.
 
 use super::readiness::Readiness;
+use super::room::Room;
 use super::slot::{Direction, Event, Key, Slot};
 use super::table::Table;
 use super::wait::Wait;
@@ -134,7 +135,7 @@ impl Netpoll {
     /// Registers `source`, for whose events somebody has to wait from now on.
     ///
     /// `assumed` is what it may be ready for before there was an event. Events that come before the
-    /// first look at the slot are kept.
+    /// first look at the slot are kept. `room`: events of room are asked for later, see [`Room`].
     ///
     /// # Errors
     /// Those of the operating system, as for a lack of descriptors; or the runtime is gone.
@@ -143,6 +144,7 @@ impl Netpoll {
         source: &mut S,
         interest: mio::Interest,
         assumed: Readiness,
+        room: Option<Room>,
     ) -> io::Result<Registration> {
         if self.shut.load(Ordering::Relaxed) {
             return Err(gone());
@@ -154,6 +156,8 @@ impl Netpoll {
         let registration = Registration {
             netpoll: self.clone(),
             index,
+            generation,
+            room,
         };
         self.registered.fetch_add(1, Ordering::Relaxed);
         // Ordering: SeqCst, partner of the fence in `shut`.
@@ -161,9 +165,23 @@ impl Netpoll {
         if self.shut.load(Ordering::Relaxed) {
             return Err(gone());
         }
-        let token = mio::Token((generation as usize) << 32 | index as usize);
-        open.registry.register(source, token, interest)?;
+        open.registry
+            .register(source, registration.token(), interest)?;
         Ok(registration)
+    }
+
+    /// Changes what a source is registered for.
+    ///
+    /// # Errors
+    /// If `source` is not what was registered.
+    #[cfg(unix)]
+    pub(super) fn reregister(
+        &self,
+        source: &mut impl Source,
+        token: mio::Token,
+        interest: mio::Interest,
+    ) -> io::Result<()> {
+        self.open()?.registry.reregister(source, token, interest)
     }
 }
 
@@ -217,6 +235,8 @@ impl Drop for Seat<'_> {
 pub(crate) struct Registration {
     netpoll: Arc<Netpoll>,
     index: u32,
+    generation: u32,
+    room: Option<Room>,
 }
 
 /// What whoever uses a socket after the end of its runtime is told.
@@ -246,6 +266,10 @@ impl Registration {
         slot.expect("a slot that was taken is there")
     }
 
+    fn token(&self) -> mio::Token {
+        mio::Token((self.generation as usize) << 32 | self.index as usize)
+    }
+
     /// Registers another source. As there is this one, somebody sees to events already.
     ///
     /// # Errors
@@ -255,8 +279,9 @@ impl Registration {
         source: &mut S,
         interest: mio::Interest,
         assumed: Readiness,
+        room: Option<Room>,
     ) -> io::Result<Registration> {
-        self.netpoll.register(source, interest, assumed)
+        self.netpoll.register(source, interest, assumed, room)
     }
 
     /// Ends it. The slot is given back when it is dropped.
@@ -279,7 +304,20 @@ impl Registration {
     /// Takes back what `event` said, unless there was another one since.
     #[inline]
     pub(crate) fn clear(&self, event: Event) {
+        // What nobody asked for would never come back.
+        self.ask_for_room(event.ready);
         self.slot().clear(event);
+    }
+
+    /// Asks for events of room, if something of them is in `mask` and they were left for later.
+    #[inline]
+    pub(crate) fn ask_for_room(&self, mask: Readiness) {
+        const ROOM: Readiness = Readiness::WRITE.union(Readiness::MAY_WRITE);
+        if let Some(room) = &self.room
+            && mask.intersects(ROOM)
+        {
+            room.ask(&self.netpoll, self.token());
+        }
     }
 
     /// Waits for something of `mask`; the last one who asked for this direction is woken.

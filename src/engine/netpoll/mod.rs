@@ -1,9 +1,10 @@
 //! The netpoller: which sockets are ready, and who waits for them.
 //!
 //! mio registers and wakes; each socket is registered once, edge-triggered, and has a slot for as
-//! long. Whoever holds the [`Seat`], one thread at a time, asks the system for events, with or
-//! without waiting, and gets the wakers of those who waited for them: to wake them is the business
-//! of the scheduler above.
+//! long; some are registered for room to write to only when they come to lack it, see `room`.
+//! Whoever holds the [`Seat`], one thread at a time, asks the system for events, with or without
+//! waiting, and gets the wakers of those who waited for them: to wake them is the business of the
+//! scheduler above.
 //!
 //! A token is the number of a slot and its generation, not an address. A descriptor that was
 //! duplicated, or that its owner closed before it was deregistered, can go on making events for a
@@ -16,6 +17,8 @@
 mod driver;
 #[cfg(any(feature = "net", loom))]
 mod readiness;
+#[cfg(all(feature = "net", not(loom)))]
+mod room;
 #[cfg(any(feature = "net", loom))]
 #[cfg_attr(loom, allow(dead_code))] // The models use less of it.
 mod slot;
@@ -38,6 +41,8 @@ pub(crate) use driver::{Gone, Registration, gone};
 pub(crate) use driver::{Netpoll, Seat};
 #[cfg(any(feature = "net", loom))]
 pub(crate) use readiness::Readiness;
+#[cfg(all(feature = "net", not(loom)))]
+pub(crate) use room::Room;
 #[cfg(any(all(feature = "signal", not(loom)), all(test, loom)))]
 pub(crate) use slot::Key;
 #[cfg(loom)]

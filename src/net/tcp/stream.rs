@@ -106,7 +106,7 @@ impl TcpStream {
         stream: mio::net::TcpStream,
     ) -> io::Result<TcpStream> {
         Ok(TcpStream {
-            io: listener.beside(Connection::new(stream))?,
+            io: listener.beside(Connection::new(stream), None)?,
             timeouts: Timeouts::none(),
         })
     }

@@ -3,8 +3,9 @@
 use super::SocketAddr;
 #[cfg(feature = "tokio-io")]
 use crate::engine::netpoll::Direction;
+use crate::engine::netpoll::Room;
 use crate::io::Interest;
-use crate::net::evented::{Assume, Evented};
+use crate::net::evented::Evented;
 use crate::net::macros::{descriptor, readiness_methods};
 use crate::net::refuse_blocking;
 use std::io;
@@ -59,7 +60,8 @@ impl UnixDatagram {
     pub fn pair() -> io::Result<(UnixDatagram, UnixDatagram)> {
         let (one, other) = mio::net::UnixDatagram::pair()?;
         let one = UnixDatagram::new(one)?;
-        let io = one.io.beside(other)?;
+        let room = Room::of(&other);
+        let io = one.io.beside(other, room)?;
         Ok((one, UnixDatagram { io }))
     }
 
@@ -77,7 +79,8 @@ impl UnixDatagram {
 
     #[track_caller]
     pub(super) fn new(socket: mio::net::UnixDatagram) -> io::Result<UnixDatagram> {
-        let io = Evented::new(socket, Assume::Ready)?;
+        let room = Room::of(&socket);
+        let io = Evented::with_room(socket, room)?;
         Ok(UnixDatagram { io })
     }
 

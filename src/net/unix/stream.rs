@@ -2,6 +2,7 @@
 
 use super::split::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use super::{SocketAddr, UCred, ucred};
+use crate::engine::netpoll::Room;
 use crate::io::Interest;
 use crate::net::evented::{Assume, Evented};
 use crate::net::macros::{
@@ -109,8 +110,9 @@ impl UnixStream {
         listener: &Evented<mio::net::UnixListener>,
         stream: mio::net::UnixStream,
     ) -> io::Result<UnixStream> {
+        let room = Room::of(&stream);
         Ok(UnixStream {
-            io: listener.beside(stream)?,
+            io: listener.beside(stream, room)?,
             timeouts: Timeouts::none(),
         })
     }
@@ -125,12 +127,14 @@ impl UnixStream {
     #[track_caller]
     pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
         let (one, other) = mio::net::UnixStream::pair()?;
+        let room = Room::of(&one);
         let one = UnixStream {
-            io: Evented::new(one, Assume::Ready)?,
+            io: Evented::with_room(one, room)?,
             timeouts: Timeouts::none(),
         };
+        let room = Room::of(&other);
         let other = UnixStream {
-            io: one.io.beside(other)?,
+            io: one.io.beside(other, room)?,
             timeouts: Timeouts::none(),
         };
         Ok((one, other))
@@ -146,8 +150,10 @@ impl UnixStream {
     #[track_caller]
     pub fn from_std(stream: std::os::unix::net::UnixStream) -> io::Result<UnixStream> {
         refuse_blocking(&stream)?;
+        let stream = mio::net::UnixStream::from_std(stream);
+        let room = Room::of(&stream);
         Ok(UnixStream {
-            io: Evented::new(mio::net::UnixStream::from_std(stream), Assume::Ready)?,
+            io: Evented::with_room(stream, room)?,
             timeouts: Timeouts::from_system(),
         })
     }
