@@ -42,8 +42,9 @@ impl Room {
     /// Asks for events, unless that was done.
     #[inline]
     pub(super) fn ask(&self, netpoll: &Netpoll, token: mio::Token) {
-        // Ordering: Relaxed. Who sees that another has asked relies on the event that comes of it, which is
-        // for all who wait.
+        // Ordering: Relaxed, nothing is published. Whoever sees that another is about to ask had its refusal
+        // before the question: if there is room by then the answer is an event for all who wait, and
+        // if not, one follows when there is.
         if !self.asked.load(Ordering::Relaxed) && !self.asked.swap(true, Ordering::Relaxed) {
             self.ask_now(netpoll, token);
         }
@@ -52,8 +53,8 @@ impl Room {
     #[cfg(unix)]
     #[cold]
     fn ask_now(&self, netpoll: &Netpoll, token: mio::Token) {
-        // It fails for a descriptor that its owner closed behind our back: there are no events of that
-        // anyway.
+        // The source is open for as long as it is registered. Had somebody closed its descriptor all the
+        // same, this would fail, and there would be no events to wait for either.
         let _asked = netpoll.reregister(
             &mut mio::unix::SourceFd(&self.fd),
             token,
