@@ -86,6 +86,8 @@ mod schedule;
 mod shutdown;
 #[cfg(stackful)]
 pub(crate) mod stackful;
+#[cfg_attr(not(feature = "time"), allow(dead_code))] // Nobody sets a timer then.
+mod station;
 mod steal;
 mod threads;
 #[cfg_attr(not(feature = "time"), allow(dead_code))] // Nobody sets a timer then.

@@ -16,12 +16,13 @@
 //! `alarm` saves most of these wake-ups: it is no later than what somebody sleeps by.
 
 use super::pace::Pace;
+use super::station::Place;
 use super::wake::wake_all;
 use super::{Config, Shared};
 use crate::engine::current::{self, Role};
 use crate::engine::primitive::{Arc, AtomicU64, Ordering, fence};
 use crate::engine::processor::Processor;
-use crate::engine::sys::Instant;
+use crate::engine::sys::{self, Instant};
 use crate::engine::timer::clock::{Clock, nanos};
 use crate::engine::timer::{Inserted, Key, NEVER, State, Timers};
 use crate::engine::util::CachePadded;
@@ -29,20 +30,12 @@ use std::sync::Weak;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-/// The timers of a P, and the way from them to its runtime.
-#[derive(Debug)]
-pub(crate) struct Station {
-    timers: Timers,
-    clock: Arc<Clock>,
-    shared: Weak<Shared>,
-}
-
 /// What a runtime knows of time.
 #[derive(Debug)]
 pub(super) struct Time {
     clock: Arc<Clock>,
     /// One for each P.
-    stations: Box<[Arc<Station>]>,
+    places: Box<[Place]>,
     /// Either a parked M wakes up by then, or an M is awake and will look at all timers before it
     /// parks; or it is [`NEVER`], and nobody may.
     alarm: CachePadded<AtomicU64>,
@@ -56,18 +49,22 @@ impl Time {
         if config.start_paused {
             clock.stop().expect("it is new, so it runs");
         }
-        let station = |_| {
-            Arc::new(Station {
-                timers: Timers::new(),
-                clock: clock.clone(),
-                shared: shared.clone(),
-            })
-        };
+        let places = (0..config.procs).map(|_| Place::lease(&clock, shared));
         Time {
-            stations: (0..config.procs).map(station).collect(),
+            places: places.collect(),
             clock,
             alarm: CachePadded::new(AtomicU64::new(NEVER)),
             pace: CachePadded::default(),
+        }
+    }
+}
+
+impl Drop for Time {
+    fn drop(&mut self) {
+        for place in &self.places {
+            // They were, unless the runtime never came to its end.
+            drop(place.timers().close());
+            place.vacate();
         }
     }
 }
@@ -102,21 +99,21 @@ impl Shared {
     ///
     /// `None`: there is no runtime.
     #[inline]
-    pub(crate) fn timers_here() -> Option<Arc<Station>> {
+    fn timers_here() -> Option<Place> {
         current::with(|context| {
             // SAFETY: as in `current`.
             let shared = unsafe { &*context?.home().cast::<Shared>() };
-            let stations = &shared.time.stations;
+            let places = &shared.time.places;
             let number = match shared.held_p() {
                 Some(pp) => pp.id(),
-                None => current::thread_number() % stations.len(),
+                None => current::thread_number() % places.len(),
             };
-            Some(stations[number].clone())
+            Some(places[number])
         })
     }
 
     fn timers_of(&self, pp: &Processor) -> &Timers {
-        &self.time.stations[pp.id()].timers
+        self.time.places[pp.id()].timers()
     }
 
     /// Wakes whoever waits for a timer of `pp` that is due; whether there was any.
@@ -141,9 +138,9 @@ impl Shared {
     #[cold]
     fn expire_all(&self, now: u64, pp: Option<&Processor>) -> bool {
         let mut any = false;
-        for station in &self.time.stations {
-            if station.timers.earliest() <= now {
-                any |= self.expire(&station.timers, pp);
+        for place in &self.time.places {
+            if place.timers().earliest() <= now {
+                any |= self.expire(place.timers(), pp);
             }
         }
         any
@@ -178,13 +175,8 @@ impl Shared {
     /// When the earliest timer of all is due, or [`NEVER`].
     #[inline]
     pub(super) fn earliest(&self) -> u64 {
-        let earliest = |station: &Arc<Station>| station.timers.earliest();
-        self.time
-            .stations
-            .iter()
-            .map(earliest)
-            .min()
-            .unwrap_or(NEVER)
+        let earliest = |place: &Place| place.timers().earliest();
+        self.time.places.iter().map(earliest).min().unwrap_or(NEVER)
     }
 
     /// As `earliest`, of the timers that there are: for those who go to sleep by it.
@@ -193,10 +185,10 @@ impl Shared {
     /// does either looks at all timers before it sleeps. So what was once earliest is when somebody
     /// looks, at the latest, and a timer that is not due before it needs no further attention.
     fn earliest_alive(&self) -> u64 {
-        let earliest = |station: &&Arc<Station>| station.timers.earliest();
-        while let Some(first) = self.time.stations.iter().min_by_key(earliest) {
-            let before = first.timers.earliest();
-            if before == NEVER || first.timers.prune() <= before {
+        let earliest = |place: &&Place| place.timers().earliest();
+        while let Some(first) = self.time.places.iter().min_by_key(earliest) {
+            let before = first.timers().earliest();
+            if before == NEVER || first.timers().prune() <= before {
                 return before;
             }
         }
@@ -295,8 +287,8 @@ impl Shared {
 
     /// Wakes whoever waits for a timer, and refuses timers from now on.
     pub(super) fn close_timers(&self) {
-        for station in &self.time.stations {
-            wake_all(&mut station.timers.close());
+        for place in &self.time.places {
+            wake_all(&mut place.timers().close());
         }
     }
 
@@ -321,10 +313,10 @@ pub(crate) fn instant() -> Instant {
             .time
             .clock
             .instant(),
-        None => crate::engine::sys::now(),
+        None => sys::now(),
     });
     #[cfg(not(feature = "test-util"))]
-    crate::engine::sys::now()
+    sys::now()
 }
 
 /// Where a thread without a P runs wakers.
@@ -338,7 +330,7 @@ pub(super) fn as_runner<R>(f: impl FnOnce() -> R) -> R {
 /// Something that becomes ready at a certain time.
 #[derive(Debug)]
 pub(crate) struct Timer {
-    station: Arc<Station>,
+    place: Place,
     stage: Stage,
 }
 
@@ -363,7 +355,7 @@ impl Timer {
     #[inline]
     pub(crate) fn new(ahead: bool) -> Option<Timer> {
         Some(Timer {
-            station: Shared::timers_here()?,
+            place: Shared::timers_here()?,
             stage: Stage::Idle { checked: ahead },
         })
     }
@@ -372,7 +364,7 @@ impl Timer {
     pub(crate) fn is_fired(&self) -> bool {
         match self.stage {
             Stage::Idle { .. } => false,
-            Stage::Set(key) => self.station.timers.is_fired(key),
+            Stage::Set(key) => self.place.timers().is_fired(self.place.term(), key),
             Stage::Fired => true,
         }
     }
@@ -393,7 +385,7 @@ impl Timer {
             Stage::Set(key) => key,
             Stage::Idle { checked } => {
                 let deadline = nanos(deadline);
-                if !checked && deadline <= self.station.clock.now() {
+                if !checked && deadline <= self.place.now() {
                     self.stage = Stage::Fired;
                     return Poll::Ready(Ok(()));
                 }
@@ -403,28 +395,31 @@ impl Timer {
                 };
             }
         };
-        match self.station.timers.poll(key, cx.waker()) {
+        match self.place.timers().poll(self.place.term(), key, cx.waker()) {
             State::Pending => Poll::Pending,
             State::Fired => {
                 self.stage = Stage::Fired;
                 Poll::Ready(Ok(()))
             }
             State::Closed => Poll::Ready(Err(Gone)),
-            State::Stranger => match self.station.timers.replace(key, cx.waker().clone()) {
-                Ok(_old) => Poll::Pending,
-                Err((State::Closed, _new)) => Poll::Ready(Err(Gone)),
-                Err(_) => {
-                    self.stage = Stage::Fired;
-                    Poll::Ready(Ok(()))
+            State::Stranger => {
+                let waker = cx.waker().clone();
+                match self.place.timers().replace(self.place.term(), key, waker) {
+                    Ok(_old) => Poll::Pending,
+                    Err((State::Closed, _new)) => Poll::Ready(Err(Gone)),
+                    Err(_) => {
+                        self.stage = Stage::Fired;
+                        Poll::Ready(Ok(()))
+                    }
                 }
-            },
+            }
         }
     }
 
     /// Sets it to another time. Whoever waits for it goes on to wait, unless it has fired.
     pub(crate) fn reset(&mut self, deadline: Instant) {
         if let Stage::Set(key) = self.stage
-            && let Some(waker) = self.station.timers.cancel(key)
+            && let Some(waker) = self.place.timers().cancel(self.place.term(), key)
         {
             // If the runtime is gone, the next poll says so.
             let _set = self.set(nanos(deadline), waker);
@@ -436,7 +431,7 @@ impl Timer {
     /// As `reset`, of a timer for which nobody waits.
     pub(crate) fn rewind(&mut self) {
         if let Stage::Set(key) = self.stage {
-            drop(self.station.timers.cancel(key));
+            drop(self.place.timers().cancel(self.place.term(), key));
         }
         self.stage = Stage::Idle { checked: false };
     }
@@ -446,10 +441,14 @@ impl Timer {
     fn set(&mut self, deadline: u64, waker: Waker) -> Result<(), Gone> {
         self.stage = Stage::Idle { checked: false };
         let holds = self.come_here();
-        let key = match self.station.timers.insert(deadline, waker) {
+        let key = match self
+            .place
+            .timers()
+            .insert(self.place.term(), deadline, waker)
+        {
             Inserted::Later(key) => key,
             Inserted::Earliest(key) => {
-                if !holds && let Some(shared) = self.station.shared.upgrade() {
+                if !holds && let Some(shared) = self.place.runtime() {
                     shared.ring(deadline);
                 }
                 key
@@ -470,13 +469,14 @@ impl Timer {
             };
             // SAFETY: the home of a context is its runtime, which is alive while it is on the stack.
             let shared = unsafe { &*context.home().cast::<Shared>() };
-            let here = &shared.time.stations[pp.id()];
-            if Arc::ptr_eq(here, &self.station) {
+            let places = &shared.time.places;
+            let here = places[pp.id()];
+            if here.is(&self.place) {
                 return true;
             }
-            let same = Arc::ptr_eq(&shared.time.clock, &self.station.clock);
+            let same = places.iter().any(|place| place.is(&self.place));
             if same {
-                self.station = here.clone();
+                self.place = here;
             }
             same
         })
@@ -487,7 +487,7 @@ impl Drop for Timer {
     #[inline]
     fn drop(&mut self) {
         if let Stage::Set(key) = self.stage {
-            drop(self.station.timers.cancel(key));
+            drop(self.place.timers().cancel(self.place.term(), key));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The timers of a P: a timer fires or is cancelled, and nobody sleeps past one.
 
 use super::model::{Seen, check};
-use crate::engine::timer::{Inserted, Key, NEVER, State, Timers};
+use crate::engine::timer::{Inserted, Key, NEVER, State, Term, Timers};
 use loom::sync::Mutex;
 use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::Arc;
@@ -35,7 +35,11 @@ impl World {
     fn new() -> World {
         let timers = Timers::new();
         let counted = [Arc::new(Counted::default()), Arc::new(Counted::default())];
-        let set = |n: usize| match timers.insert(n as u64 + 1, counted[n].clone().into()) {
+        let set = |n: usize| match timers.insert(
+            Term::default(),
+            n as u64 + 1,
+            counted[n].clone().into(),
+        ) {
             Inserted::Earliest(key) | Inserted::Later(key) => key,
             Inserted::Closed(_) => unreachable!("they are open"),
         };
@@ -63,7 +67,7 @@ impl World {
     }
 
     fn cancel(&self) -> Option<Waker> {
-        let waker = self.timers.cancel(self.keys[0]);
+        let waker = self.timers.cancel(Term::default(), self.keys[0]);
         self.cancelled.note_if(waker.is_some());
         waker
     }
@@ -71,7 +75,7 @@ impl World {
     /// The first is set to 3 instead, if it has not fired.
     fn reset(&self) {
         if let Some(waker) = self.cancel() {
-            match self.timers.insert(3, waker) {
+            match self.timers.insert(Term::default(), 3, waker) {
                 Inserted::Earliest(key) | Inserted::Later(key) => {
                     *self.again.lock().unwrap() = Some(key);
                 }
@@ -82,8 +86,8 @@ impl World {
 
     fn poll_with_another_waker(&self) {
         let other = Waker::from(self.other.clone());
-        if let State::Stranger = self.timers.poll(self.keys[0], &other) {
-            match self.timers.replace(self.keys[0], other) {
+        if let State::Stranger = self.timers.poll(Term::default(), self.keys[0], &other) {
+            match self.timers.replace(Term::default(), self.keys[0], other) {
                 Ok(old) => drop(old),
                 Err((_, other)) => drop(other),
             }
@@ -104,7 +108,11 @@ impl World {
         self.expire(10);
         assert_eq!(World::woken(&self.counted[1]), 1, "the second timer");
         assert_eq!(self.timers.earliest(), NEVER);
-        assert!(self.keys.iter().all(|&key| self.timers.is_fired(key)));
+        assert!(
+            self.keys
+                .iter()
+                .all(|&key| self.timers.is_fired(Term::default(), key))
+        );
         for counted in self.counted.iter().chain([&self.other]) {
             assert_eq!(Arc::strong_count(counted), 1, "a waker is left over");
         }
@@ -153,7 +161,7 @@ fn a_timer_that_is_reset_fires_at_the_one_time_or_at_the_other() {
             world.settle();
             assert_eq!(world.fired(), 1);
             let again = *world.again.lock().unwrap();
-            assert!(again.is_none_or(|key| world.timers.is_fired(key)));
+            assert!(again.is_none_or(|key| world.timers.is_fired(Term::default(), key)));
         },
     );
     RESET.expect("it is reset");
@@ -201,7 +209,9 @@ fn whoever_waits_when_timers_are_closed_is_told() {
             assert_eq!(world.fired() + usize::from(refused), 1);
             assert_eq!(World::woken(&world.counted[1]), 1);
             assert!(matches!(
-                world.timers.poll(world.keys[1], Waker::noop()),
+                world
+                    .timers
+                    .poll(Term::default(), world.keys[1], Waker::noop()),
                 State::Closed
             ));
             for counted in &world.counted {
@@ -257,7 +267,9 @@ impl Parking {
     }
 
     fn set(&self, deadline: u64) {
-        let inserted = self.timers.insert(deadline, Waker::noop().clone());
+        let inserted = self
+            .timers
+            .insert(Term::default(), deadline, Waker::noop().clone());
         if let Inserted::Earliest(_) = inserted {
             fence(Ordering::SeqCst);
             let watched = self.alarm.load(Ordering::Relaxed) <= deadline;
@@ -316,7 +328,7 @@ struct Alarm {
 impl Alarm {
     fn new(fence: bool) -> Alarm {
         let timers = [Timers::new(), Timers::new()];
-        let _set = timers[0].insert(2, Waker::noop().clone());
+        let _set = timers[0].insert(Term::default(), 2, Waker::noop().clone());
         Alarm {
             timers,
             alarm: AtomicU64::new(2),
@@ -339,7 +351,7 @@ impl Alarm {
 
     /// `ring`.
     fn set(&self) {
-        let _set = self.timers[1].insert(3, Waker::noop().clone());
+        let _set = self.timers[1].insert(Term::default(), 3, Waker::noop().clone());
         fence(Ordering::SeqCst);
         if self.alarm.load(Ordering::Relaxed) > 3 {
             self.told.store(true, Ordering::Relaxed);

@@ -1,6 +1,6 @@
 //! The timers of a P against a sorted map of what is due, by one thread.
 
-use crate::engine::timer::{BATCH, Inserted, Key, NEVER, State, Timers};
+use crate::engine::timer::{BATCH, Inserted, Key, NEVER, State, Term, Timers};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -97,7 +97,7 @@ impl World {
     fn set(&mut self, deadline: u64, waker: Waker) -> Key {
         let before = self.timers().earliest();
         assert!(before <= self.earliest());
-        match self.timers().insert(deadline, waker) {
+        match self.timers().insert(Term::default(), deadline, waker) {
             Inserted::Earliest(key) => {
                 assert!(deadline < before);
                 key
@@ -124,7 +124,7 @@ impl World {
     }
 
     fn cancel(&mut self, n: usize) -> Option<Waker> {
-        let waker = self.timers().cancel(self.sets[n].key);
+        let waker = self.timers().cancel(Term::default(), self.sets[n].key);
         assert_eq!(waker.is_some(), self.sets[n].alive);
         self.sets[n].alive = false;
         self.forget(n);
@@ -134,15 +134,15 @@ impl World {
     fn poll(&self, n: usize) {
         let set = &self.sets[n];
         let own = Waker::from(set.counted.clone());
-        let state = self.timers().poll(set.key, &own);
-        let other = self.timers().poll(set.key, Waker::noop());
+        let state = self.timers().poll(Term::default(), set.key, &own);
+        let other = self.timers().poll(Term::default(), set.key, Waker::noop());
         if set.alive {
             assert!(matches!(state, State::Pending), "{state:?}");
             assert!(matches!(other, State::Stranger), "{other:?}");
         } else {
             assert!(matches!(state, State::Fired), "{state:?}");
         }
-        assert_eq!(self.timers().is_fired(set.key), !set.alive);
+        assert_eq!(self.timers().is_fired(Term::default(), set.key), !set.alive);
     }
 
     /// Everything that is due is taken out, in order, in batches.
@@ -248,36 +248,43 @@ proptest! {
 #[test]
 fn closed_timers_are_refused_and_say_so() {
     let timers = Timers::new();
-    let Inserted::Earliest(key) = timers.insert(7, Waker::noop().clone()) else {
+    let Inserted::Earliest(key) = timers.insert(Term::default(), 7, Waker::noop().clone()) else {
         panic!("it is the first");
     };
     assert_eq!(timers.close().len(), 1);
     assert!(matches!(
-        timers.insert(7, Waker::noop().clone()),
+        timers.insert(Term::default(), 7, Waker::noop().clone()),
         Inserted::Closed(_)
     ));
-    assert!(matches!(timers.poll(key, Waker::noop()), State::Closed));
-    assert!(timers.replace(key, Waker::noop().clone()).is_err());
-    assert!(timers.cancel(key).is_none());
-    assert!(!timers.is_fired(key), "it never will");
+    assert!(matches!(
+        timers.poll(Term::default(), key, Waker::noop()),
+        State::Closed
+    ));
+    assert!(
+        timers
+            .replace(Term::default(), key, Waker::noop().clone())
+            .is_err()
+    );
+    assert!(timers.cancel(Term::default(), key).is_none());
+    assert!(!timers.is_fired(Term::default(), key), "it never will");
 }
 
 #[test]
 fn a_crowd_that_is_gone_leaves_no_keys_that_others_answer_to() {
     let timers = Timers::new();
-    let set = |deadline| match timers.insert(deadline, Waker::noop().clone()) {
+    let set = |deadline| match timers.insert(Term::default(), deadline, Waker::noop().clone()) {
         Inserted::Earliest(key) | Inserted::Later(key) => key,
         Inserted::Closed(_) => unreachable!("they are open"),
     };
     let keys: Vec<Key> = (0..5_000).map(|n| set(5_000 - n)).collect();
     for &key in &keys {
-        assert!(timers.cancel(key).is_some());
+        assert!(timers.cancel(Term::default(), key).is_some());
     }
     let others: Vec<Key> = (0..5_000).map(set).collect();
     for (&key, &other) in keys.iter().zip(&others) {
-        assert!(timers.is_fired(key));
-        assert!(timers.cancel(key).is_none());
-        assert!(!timers.is_fired(other));
+        assert!(timers.is_fired(Term::default(), key));
+        assert!(timers.cancel(Term::default(), key).is_none());
+        assert!(!timers.is_fired(Term::default(), other));
     }
     assert_eq!(timers.len(), 5_000);
 }
@@ -286,7 +293,7 @@ fn a_crowd_that_is_gone_leaves_no_keys_that_others_answer_to() {
 fn the_memory_of_a_crowd_that_does_not_come_back_is_given_back() {
     const CROWD: usize = 100_000;
     let timers = Timers::new();
-    let set = |deadline| match timers.insert(deadline, Waker::noop().clone()) {
+    let set = |deadline| match timers.insert(Term::default(), deadline, Waker::noop().clone()) {
         Inserted::Earliest(key) | Inserted::Later(key) => key,
         Inserted::Closed(_) => unreachable!("they are open"),
     };
@@ -295,13 +302,13 @@ fn the_memory_of_a_crowd_that_does_not_come_back_is_given_back() {
         let room = timers.room();
         assert!(room >= CROWD);
         for key in keys {
-            assert!(timers.cancel(key).is_some());
+            assert!(timers.cancel(Term::default(), key).is_some());
         }
         assert!(timers.room() >= CROWD, "for the next one");
         assert!(timers.room() <= room);
     }
     for _ in 0..10 {
-        assert!(timers.cancel(set(1)).is_some());
+        assert!(timers.cancel(Term::default(), set(1)).is_some());
     }
     assert!(timers.room() <= 1_024);
 }
@@ -309,7 +316,7 @@ fn the_memory_of_a_crowd_that_does_not_come_back_is_given_back() {
 #[test]
 fn memory_is_bounded_by_the_timers_that_there_are() {
     let timers = Timers::new();
-    let set = |deadline| match timers.insert(deadline, Waker::noop().clone()) {
+    let set = |deadline| match timers.insert(Term::default(), deadline, Waker::noop().clone()) {
         Inserted::Earliest(key) | Inserted::Later(key) => key,
         Inserted::Closed(_) => unreachable!("they are open"),
     };
@@ -317,9 +324,50 @@ fn memory_is_bounded_by_the_timers_that_there_are() {
     let mut keys: std::collections::VecDeque<Key> = (0..1_000).map(set).collect();
     for deadline in 1_000..100_000 {
         let oldest = keys.pop_front().expect("there are a thousand");
-        assert!(timers.cancel(oldest).is_some());
+        assert!(timers.cancel(Term::default(), oldest).is_some());
         keys.push_back(set(deadline));
     }
     assert_eq!(timers.len(), 1_000);
     assert!(timers.room() <= 4_096, "{}", timers.room());
+}
+
+#[test]
+fn timers_of_an_earlier_term_stay_closed() {
+    let timers = Timers::new();
+    let first = Term::default();
+    let Inserted::Earliest(key) = timers.insert(first, 7, Waker::noop().clone()) else {
+        panic!("it is the first");
+    };
+    assert_eq!(timers.close().len(), 1);
+    let second = timers.reopen();
+    assert_ne!(first, second);
+    let counted = Arc::new(Counted::default());
+    let Inserted::Earliest(other) = timers.insert(second, 9, counted.clone().into()) else {
+        panic!("it is the first");
+    };
+
+    let noop = || Waker::noop().clone();
+    assert!(matches!(
+        timers.insert(first, 1, noop()),
+        Inserted::Closed(_)
+    ));
+    assert!(matches!(
+        timers.poll(first, key, Waker::noop()),
+        State::Closed
+    ));
+    // Not even with somebody else's key.
+    assert!(matches!(
+        timers.poll(first, other, Waker::noop()),
+        State::Closed
+    ));
+    assert!(timers.replace(first, other, noop()).is_err());
+    assert!(timers.cancel(first, other).is_none());
+    assert!(!timers.is_fired(first, key));
+
+    assert_eq!(timers.earliest(), 9);
+    let mut wakers = Vec::new();
+    assert!(!timers.expire(9, &mut wakers));
+    wakers.drain(..).for_each(Waker::wake);
+    assert_eq!(counted.count(), 1);
+    assert!(timers.is_fired(second, other));
 }

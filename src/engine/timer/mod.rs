@@ -9,6 +9,9 @@
 //! whoever called it wakes them, after the lock is released: no waker is cloned, woken or dropped
 //! under the lock, since all three may run the user's code.
 //!
+//! They are used by one runtime after the other, for a *term* each: then whoever still has a timer of a
+//! runtime that is gone need not keep them alive, and finds them closed, whoever has them now.
+//!
 //! **A timer fires or is cancelled, never both.** Both free the timer's slot under the lock, and
 //! take the waker out of it; a [`Key`] whose slot was freed says so ever after, whoever has the slot
 //! then. So a timer may be cancelled and polled from any thread at any time.
@@ -67,7 +70,20 @@ pub(crate) struct Timers {
 #[derive(Debug)]
 struct Inner {
     heap: Heap,
+    term: Term,
     closed: bool,
+}
+
+/// For how many runtimes there were timers before those of this one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Term(u32);
+
+impl Inner {
+    /// Whether there are timers of that term at present.
+    #[inline]
+    fn is_open(&self, term: Term) -> bool {
+        !self.closed && self.term == term
+    }
 }
 
 impl Timers {
@@ -77,6 +93,7 @@ impl Timers {
             earliest: CachePadded::new(AtomicU64::new(NEVER)),
             inner: CachePadded::new(Mutex::new(Inner {
                 heap: Heap::default(),
+                term: Term::default(),
                 closed: false,
             })),
         }
@@ -126,11 +143,20 @@ impl Timers {
         }
     }
 
+    /// Begins the next term, without timers. Those of the last one are closed.
+    pub(crate) fn reopen(&self) -> Term {
+        let mut inner = lock(&self.inner);
+        debug_assert!(inner.closed);
+        inner.closed = false;
+        inner.term.0 = inner.term.0.wrapping_add(1);
+        inner.term
+    }
+
     /// Adds a timer that is due at `deadline`.
     #[inline]
-    pub(crate) fn insert(&self, deadline: u64, waker: Waker) -> Inserted {
+    pub(crate) fn insert(&self, term: Term, deadline: u64, waker: Waker) -> Inserted {
         let mut inner = lock(&self.inner);
-        if inner.closed {
+        if !inner.is_open(term) {
             return Inserted::Closed(waker);
         }
         let before = inner.heap.earliest();
@@ -146,24 +172,27 @@ impl Timers {
     /// Takes a timer out. Its waker, for the caller to drop or to use again; `None` if it has fired.
     #[inline]
     #[must_use = "the waker is dropped where the lock is not held"]
-    pub(crate) fn cancel(&self, key: Key) -> Option<Waker> {
+    pub(crate) fn cancel(&self, term: Term, key: Key) -> Option<Waker> {
         let mut inner = lock(&self.inner);
+        if !inner.is_open(term) {
+            return None;
+        }
         let waker = inner.heap.cancel(key);
         self.publish(&inner);
         waker
     }
 
     /// Whether a timer has fired, or was cancelled.
-    pub(crate) fn is_fired(&self, key: Key) -> bool {
+    pub(crate) fn is_fired(&self, term: Term, key: Key) -> bool {
         let inner = lock(&self.inner);
-        !inner.closed && inner.heap.is_fired(key)
+        inner.is_open(term) && inner.heap.is_fired(key)
     }
 
     /// What a timer has come to, for somebody who waits for it with `waker`.
     #[inline]
-    pub(crate) fn poll(&self, key: Key, waker: &Waker) -> State {
+    pub(crate) fn poll(&self, term: Term, key: Key, waker: &Waker) -> State {
         let mut inner = lock(&self.inner);
-        if inner.closed {
+        if !inner.is_open(term) {
             return State::Closed;
         }
         match inner.heap.waker(key) {
@@ -178,9 +207,14 @@ impl Timers {
     ///
     /// # Errors
     /// If it has, or if the runtime is being shut down.
-    pub(crate) fn replace(&self, key: Key, waker: Waker) -> Result<Waker, (State, Waker)> {
+    pub(crate) fn replace(
+        &self,
+        term: Term,
+        key: Key,
+        waker: Waker,
+    ) -> Result<Waker, (State, Waker)> {
         let mut inner = lock(&self.inner);
-        if inner.closed {
+        if !inner.is_open(term) {
             return Err((State::Closed, waker));
         }
         match inner.heap.waker(key) {
