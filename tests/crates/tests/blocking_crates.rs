@@ -335,6 +335,7 @@ mod with_httparse {
                             let request = hyper::Request::post(format!("/{n}/{round}"))
                                 .body(Full::<Bytes>::from(body.clone()))
                                 .unwrap();
+                            client.ready().await.unwrap();
                             let answer = client.send_request(request).await.unwrap();
                             let answer = answer.into_body().collect().await.unwrap().to_bytes();
                             let mut expected = format!("POST /{n}/{round}\n").into_bytes();

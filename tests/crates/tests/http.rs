@@ -88,6 +88,7 @@ fn the_page_is_there_and_other_paths_are_not() {
         rt.block_on(async {
             let server = Server::start().await;
             let mut client = server.client().await;
+            client.ready().await.unwrap();
             let page = client.send_request(request(Method::GET, "/", "")).await;
             let page = page.unwrap();
             assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
@@ -97,6 +98,7 @@ fn the_page_is_there_and_other_paths_are_not() {
                 (Method::GET, "/elsewhere", StatusCode::NOT_FOUND),
                 (Method::POST, "/", StatusCode::METHOD_NOT_ALLOWED),
             ] {
+                client.ready().await.unwrap();
                 let answer = client.send_request(request(method, path, "")).await;
                 let answer = answer.unwrap();
                 assert_eq!(answer.status(), status);
@@ -116,11 +118,13 @@ fn notes_are_kept_from_one_connection_to_the_next() {
 
             let mut client = server.client().await;
             let new = request(Method::POST, "/api/notes", json!({"text": "buy milk"}));
+            client.ready().await.unwrap();
             let answer = client.send_request(new).await.unwrap();
             assert_eq!(answer.status(), StatusCode::CREATED);
             assert_eq!(value(answer).await, milk);
             for wrong in ["{", r#"{"text": 1}"#] {
                 let wrong = request(Method::POST, "/api/notes", wrong);
+                client.ready().await.unwrap();
                 let answer = client.send_request(wrong).await.unwrap();
                 assert!(answer.status().is_client_error());
                 text(answer).await;
@@ -135,6 +139,7 @@ fn notes_are_kept_from_one_connection_to_the_next() {
                 (Method::DELETE, "/api/notes/1", 404, Value::Null),
                 (Method::GET, "/api/notes", 200, json!([])),
             ] {
+                client.ready().await.unwrap();
                 let answer = client.send_request(request(method, path, "")).await;
                 let answer = answer.unwrap();
                 assert_eq!(answer.status().as_u16(), status, "{path}");
@@ -156,6 +161,7 @@ fn a_stream_comes_in_pieces() {
             let server = Server::start().await;
             let mut client = server.client().await;
             let countdown = request(Method::GET, "/countdown/3", "");
+            client.ready().await.unwrap();
             let mut body = client.send_request(countdown).await.unwrap().into_body();
             for expected in ["3\n", "2\n", "1\n", "liftoff\n"] {
                 let frame = body.frame().await.unwrap().unwrap();
@@ -179,6 +185,7 @@ fn many_connections_add_to_one_list() {
                     for round in 0..10 {
                         let note = json!({"text": format!("{n}, {round}")});
                         let new = request(Method::POST, "/api/notes", &note);
+                        client.ready().await.unwrap();
                         let answer = value(client.send_request(new).await.unwrap()).await;
                         assert_eq!(answer["text"], note["text"]);
                     }
@@ -213,6 +220,7 @@ fn a_connection_of_http_2_has_many_requests_at_once() {
                 let mut client = client.clone();
                 requests.spawn(async move {
                     let countdown = request(Method::GET, &format!("/countdown/{}", n % 3), "");
+                    client.ready().await.unwrap();
                     let answer = client.send_request(countdown).await.unwrap();
                     assert!(text(answer).await.ends_with("liftoff\n"));
                 });
