@@ -175,6 +175,31 @@ fn a_timer_without_its_runtime_says_that_it_would_never_fire() {
 }
 
 #[test]
+fn a_timer_that_outlives_its_runtime_has_nothing_of_the_next_one() {
+    let rt = current_thread();
+    let (mut set, mut unset) = (far(&rt), far(&rt));
+    assert!(poll_with(&mut set, Waker::noop()).is_pending());
+    drop(rt);
+
+    let next = current_thread();
+    let mut other = far(&next);
+    let waker = CountingWaker::new();
+    assert!(poll_with(&mut other, &waker.clone().into()).is_pending());
+    for sleep in [&mut set, &mut unset] {
+        assert!(!sleep.is_elapsed());
+        let text = panic_of(|| poll_with(sleep, Waker::noop()));
+        assert!(text.contains("keep the `Runtime`"), "{text}");
+    }
+    set.as_mut().reset(Instant::now() + FAR);
+    drop((set, unset));
+    assert_eq!(waker.wakes(), 0);
+
+    other.as_mut().reset(Instant::now() + SHORT);
+    next.block_on(nap(2 * SHORT));
+    assert_eq!(waker.wakes(), 1, "its own timer was lost");
+}
+
+#[test]
 fn a_root_that_waits_for_a_timer_learns_of_the_end_of_its_runtime() {
     let rt = multi_thread(2);
     let handle = rt.handle().clone();

@@ -52,7 +52,7 @@
 //! | stacks and cells are fetched ahead, `bound.rs` | when they are needed | a thousand stacks do not stay in the nearest cache |
 //! | runnext is an atomic slot that is swapped, `queue/runnext.rs` | a lock biased by `membarrier` | it saves nothing where nobody contends |
 //! | at most 16 of 61 turns come from runnext, `scheduler/find.rs` | 16 in a row | a task that joins a thousand others is polled after each of them otherwise |
-//! | a station is never freed, but another runtime's in its next term, `scheduler/station.rs` | a counted reference from each timer to its P's timers | the two counts are a seventh of a sleep that is made and dropped; all workers share them |
+//! | a station is never freed, but another runtime's in its next term, `scheduler/station.rs` | a counted reference from each timer to its P's timers | the two counts are a tenth of a sleep that is made and dropped, and all workers share them |
 //!
 //! # The words
 //!

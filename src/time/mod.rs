@@ -40,7 +40,7 @@
 //!
 //! # What it costs
 //!
-//! A timer is made and dropped in some tens of nanoseconds, most of which go into reading the clock.
+//! A timer is made and dropped in some tens of nanoseconds, a third of which go into reading the clock.
 //! So a timeout around every operation is nothing to be thrifty with. It is set where it is first
 //! polled: one that is made and never polled costs nothing more.
 //!
