@@ -52,6 +52,8 @@
 //! | stacks and cells are fetched ahead, `bound.rs` | when they are needed | a thousand stacks do not stay in the nearest cache |
 //! | runnext is an atomic slot that is swapped, `queue/runnext.rs` | a lock biased by `membarrier` | it saves nothing where nobody contends |
 //! | at most 16 of 61 turns come from runnext, `scheduler/find.rs` | 16 in a row | a task that joins a thousand others is polled after each of them otherwise |
+//! | a timer is held back until the turn is over in which it was set, `timer/young.rs` | inserting it at once | two locks, and two counts of the waker, were 30 of the 90 ns of a sleep that is polled once and dropped |
+//! | what is young is returned in two registers, `timer/young.rs` | in three words, by memory | three words that are written one by one and read together wait for the store buffer, twice for each sleep: 25 ns |
 //! | a station is never freed, but another runtime's in its next term, `scheduler/station.rs` | a counted reference from each timer to its P's timers | the two counts are a tenth of a sleep that is made and dropped, and all workers share them |
 //!
 //! # The words

@@ -9,6 +9,7 @@ use crate::engine::queue::{Ring, Runnext, Snapshot};
 use crate::engine::sys::{self, Instant};
 use crate::engine::task::spare::Spare;
 use crate::engine::task::{Id, IdBatch, RawG, Shard};
+use crate::engine::timer::Young;
 use crate::engine::util::CachePadded;
 use crate::engine::util::counter::Counter;
 use crate::engine::util::histogram::Histogram;
@@ -42,6 +43,8 @@ pub(crate) struct Own {
     pub(crate) rota: Rota,
     /// What is filled and emptied each time that they are.
     pub(crate) wakers: RefCell<Vec<Waker>>,
+    /// The timers that were set in this turn.
+    pub(crate) young: RefCell<Young>,
     /// How many Gs came from runnext in this round.
     pub(crate) inherited: Cell<u32>,
     /// Another P, as it was when this one last ran dry.
@@ -124,7 +127,8 @@ pub(crate) struct Tracked {
     pub(crate) since: Instant,
 }
 
-// SAFETY: as for Sync; the pointer of a tracked G is only compared.
+// SAFETY: as for Sync; the pointer of a tracked G is only compared, and those of young timers are used by
+// the holder who set them, before it gives the P up.
 unsafe impl Send for Processor {}
 // SAFETY: `own` is handed out only to the holder of the P, see `Processor::own`; every other field
 // is made for sharing.
@@ -132,7 +136,7 @@ unsafe impl Sync for Processor {}
 
 impl Processor {
     /// The P with number `id`, idle and empty.
-    pub(crate) fn new(id: usize, seed: u64) -> Processor {
+    pub(crate) fn new(id: usize, seed: u64, young: Young) -> Processor {
         let number = u16::try_from(id).expect("the builder limits the number of Ps");
         Processor {
             id,
@@ -143,6 +147,7 @@ impl Processor {
                 ids: IdBatch::default(),
                 rota: Rota::default(),
                 wakers: RefCell::default(),
+                young: RefCell::new(young),
                 inherited: Cell::new(0),
                 watched: Cell::new(None),
                 untracked: Cell::new(0),
@@ -198,7 +203,8 @@ impl Processor {
         }
     }
 
-    /// Adds up the time since then; the holder is about to give it up.
+    /// Adds up the time since then, and has it keep no more than it should; the holder is about to give
+    /// it up.
     ///
     /// # Safety
     /// The calling thread holds this P.
@@ -208,6 +214,7 @@ impl Processor {
             let nanos = u64::try_from(busy.as_nanos()).unwrap_or(u64::MAX);
             self.stats.busy_nanos.add(nanos);
         }
+        self.own.young.borrow_mut().leave();
     }
 
     /// What can be seen of it now.

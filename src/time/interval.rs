@@ -2,7 +2,7 @@
 
 use super::sleep::poll;
 use super::{Duration, Instant, timer};
-use crate::engine::scheduler::time::Timer;
+use crate::engine::scheduler::timer::Timer;
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 

@@ -40,7 +40,7 @@
 //!
 //! # What it costs
 //!
-//! A timer is made and dropped in some tens of nanoseconds, a third of which go into reading the clock.
+//! A timer is made and dropped in some tens of nanoseconds, half of which go into reading the clock.
 //! So a timeout around every operation is nothing to be thrifty with. It is set where it is first
 //! polled: one that is made and never polled costs nothing more.
 //!
@@ -73,7 +73,7 @@ pub use sleep::{Sleep, sleep, sleep_until};
 pub use std::time::Duration;
 pub use timeout::{Timeout, timeout, timeout_at};
 
-use crate::engine::scheduler::time::Timer;
+use crate::engine::scheduler::timer::Timer;
 use crate::runtime::TryCurrentError;
 
 /// A timer of the current runtime. `ahead`: its deadline is known not to have passed.

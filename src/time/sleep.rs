@@ -1,7 +1,7 @@
 //! Waiting until a moment.
 
 use super::{Duration, Instant, gone, timer};
-use crate::engine::scheduler::time::{Gone, Timer};
+use crate::engine::scheduler::timer::{Gone, Timer};
 use crate::task::coop;
 use pin_project::pin_project;
 use std::future::Future;

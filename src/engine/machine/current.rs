@@ -20,11 +20,14 @@
 mod aside;
 #[cfg(stackful)]
 mod lodgers;
+#[cfg_attr(not(feature = "time"), allow(dead_code))] // Nobody sets a timer then.
+mod young;
 
 #[cfg(stackful)]
 pub(crate) use aside::{has_aside, is_machine, put_aside, take_up, unencumbered, whereabouts};
 #[cfg(stackful)]
 pub(crate) use lodgers::{Lodger, lodge};
+pub(crate) use young::{cancel_young, set_young, settle_young};
 
 use super::Machine;
 use crate::engine::primitive::{Arc, AtomicUsize, Ordering};
@@ -65,6 +68,8 @@ struct Thread {
     budget: Cell<Option<u8>>,
     /// The current `LocalSet`, or null: the only owner of its box.
     local: Cell<*mut Set>,
+    /// The P with young timers, which this thread holds; or null: there are none.
+    young: Cell<*const Processor>,
     /// Its number, or 0 if it has none yet.
     number: Cell<usize>,
     /// The values of the current G that thread-locals hold.
@@ -85,6 +90,7 @@ thread_local! {
             role: Cell::new(Role::Plain),
             budget: Cell::new(None),
             local: Cell::new(ptr::null_mut()),
+            young: Cell::new(ptr::null()),
             number: Cell::new(0),
             #[cfg(stackful)]
             lodgings: Cell::new(ptr::null()),
@@ -146,9 +152,10 @@ impl Context {
         unsafe { self.pp.get().as_ref() }
     }
 
-    /// Notes which P this thread holds.
+    /// Notes which P this thread holds. If it held one before it is about to give that up.
     #[inline]
     pub(crate) fn set_pp(&self, pp: Option<&Processor>) {
+        settle_young();
         self.pp.set(pp.map_or(ptr::null(), ptr::from_ref));
     }
 }
@@ -353,7 +360,13 @@ pub(crate) fn enter_g(gp: &G) -> Turn {
 impl Drop for Turn {
     #[inline]
     fn drop(&mut self) {
-        THREAD.with(|t| t.curg.set(self.before));
+        let young = THREAD.with(|t| {
+            t.curg.set(self.before);
+            !t.young.get().is_null()
+        });
+        if young {
+            settle_young();
+        }
     }
 }
 

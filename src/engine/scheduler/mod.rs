@@ -92,6 +92,8 @@ mod steal;
 mod threads;
 #[cfg_attr(not(feature = "time"), allow(dead_code))] // Nobody sets a timer then.
 pub(crate) mod time;
+#[cfg_attr(not(feature = "time"), allow(dead_code))] // Nobody sets a timer then.
+pub(crate) mod timer;
 mod track;
 #[cfg_attr(not(any(stackful, feature = "net")), allow(dead_code))]
 pub(crate) mod wait;
@@ -212,34 +214,37 @@ impl Shared {
     /// A runtime whose Ps are idle and which has no threads yet.
     pub(crate) fn new(config: Config) -> Arc<Shared> {
         let procs = config.procs;
-        Arc::new_cyclic(|me| Shared {
-            idle: Idle::new(procs),
-            procs: (0..procs)
-                .map(|id| CachePadded::new(Processor::new(id, config.seed)))
-                .collect(),
-            global: Global::new(),
-            foreign: (0..FOREIGN)
-                .map(|k| {
-                    let number = u16::try_from(procs + k).expect("the builder limits the Ps");
-                    CachePadded::new(Foreign {
-                        desk: Mutex::default(),
-                        shard: Shard::new(number),
+        Arc::new_cyclic(|me| {
+            let time = time::Time::new(&config, me);
+            Shared {
+                idle: Idle::new(procs),
+                procs: (0..procs)
+                    .map(|id| CachePadded::new(Processor::new(id, config.seed, time.young(id))))
+                    .collect(),
+                global: Global::new(),
+                foreign: (0..FOREIGN)
+                    .map(|k| {
+                        let number = u16::try_from(procs + k).expect("the builder limits the Ps");
+                        CachePadded::new(Foreign {
+                            desk: Mutex::default(),
+                            shard: Shard::new(number),
+                        })
                     })
-                })
-                .collect(),
-            threads: threads::Threads::default(),
-            blocking: blocking::Pool::default(),
-            time: time::Time::new(&config, me),
-            stop: shutdown::Stop::new(procs),
-            netpoll: Arc::default(),
-            #[cfg(stackful)]
-            stacks: crate::engine::stack::Pool::new(config.stacks.size, config.stacks.max),
-            #[cfg(stackful)]
-            decaying: crate::engine::primitive::AtomicBool::new(false),
+                    .collect(),
+                threads: threads::Threads::default(),
+                blocking: blocking::Pool::default(),
+                time,
+                stop: shutdown::Stop::new(procs),
+                netpoll: Arc::default(),
+                #[cfg(stackful)]
+                stacks: crate::engine::stack::Pool::new(config.stacks.size, config.stacks.max),
+                #[cfg(stackful)]
+                decaying: crate::engine::primitive::AtomicBool::new(false),
 
-            config,
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            me: me.clone(),
+                config,
+                id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+                me: me.clone(),
+            }
         })
     }
 

@@ -7,7 +7,8 @@
 use super::Shared;
 use crate::engine::primitive::{Arc, Mutex, lock};
 use crate::engine::sys;
-use crate::engine::timer::clock::{Clock, nanos};
+use crate::engine::timer::clock::Clock;
+use crate::engine::timer::moment::nanos;
 use crate::engine::timer::{Term, Timers};
 use std::sync::Weak;
 

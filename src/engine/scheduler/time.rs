@@ -13,6 +13,9 @@
 //! up for something else than to park, in `block_in_place` or at the end of `block_on`, leaves its
 //! timers to a parked M in the same way.
 //!
+//! A timer that a G sets may be [young](crate::engine::timer::Young) until the G's turn ends or the P is
+//! given up. Nobody needs to know of it before that.
+//!
 //! `alarm` saves most of these wake-ups: it is no later than what somebody sleeps by.
 
 use super::pace::Pace;
@@ -23,11 +26,10 @@ use crate::engine::current::{self, Role};
 use crate::engine::primitive::{Arc, AtomicU64, Ordering, fence};
 use crate::engine::processor::Processor;
 use crate::engine::sys::{self, Instant};
-use crate::engine::timer::clock::{Clock, nanos};
-use crate::engine::timer::{Inserted, Key, NEVER, State, Timers};
+use crate::engine::timer::clock::Clock;
+use crate::engine::timer::{NEVER, Timers, Young};
 use crate::engine::util::CachePadded;
 use std::sync::Weak;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// What a runtime knows of time.
@@ -35,7 +37,7 @@ use std::time::Duration;
 pub(super) struct Time {
     clock: Arc<Clock>,
     /// One for each P.
-    places: Box<[Place]>,
+    pub(super) places: Box<[Place]>,
     /// Either a parked M wakes up by then, or an M is awake and will look at all timers before it
     /// parks; or it is [`NEVER`], and nobody may.
     alarm: CachePadded<AtomicU64>,
@@ -56,6 +58,11 @@ impl Time {
             alarm: CachePadded::new(AtomicU64::new(NEVER)),
             pace: CachePadded::default(),
         }
+    }
+
+    /// What the P of that number needs for timers in their first turn.
+    pub(super) fn young(&self, id: usize) -> Young {
+        Young::new(self.places[id].timers(), self.places[id].term())
     }
 }
 
@@ -93,23 +100,6 @@ impl Shared {
     #[cfg(feature = "test-util")]
     pub(crate) fn clock(&self) -> &Clock {
         &self.time.clock
-    }
-
-    /// The timers for those who set one here: of the P that this thread holds, or of any.
-    ///
-    /// `None`: there is no runtime.
-    #[inline]
-    fn timers_here() -> Option<Place> {
-        current::with(|context| {
-            // SAFETY: as in `current`.
-            let shared = unsafe { &*context?.home().cast::<Shared>() };
-            let places = &shared.time.places;
-            let number = match shared.held_p() {
-                Some(pp) => pp.id(),
-                None => current::thread_number() % places.len(),
-            };
-            Some(places[number])
-        })
     }
 
     fn timers_of(&self, pp: &Processor) -> &Timers {
@@ -273,6 +263,7 @@ impl Shared {
     /// Wakes whoever waits for a timer that is due. How many turns it may take until they all had one.
     #[cfg(feature = "test-util")]
     pub(crate) fn run_timers_now(&self) -> usize {
+        current::settle_young();
         self.run_all_timers(self.held_p());
         let queued = |pp: &CachePadded<Processor>| pp.ring.len() + 1;
         self.global.len() + self.procs.iter().map(queued).sum::<usize>()
@@ -325,169 +316,4 @@ pub(super) fn as_runner<R>(f: impl FnOnce() -> R) -> R {
     let result = f();
     current::set_role(role);
     result
-}
-
-/// Something that becomes ready at a certain time.
-#[derive(Debug)]
-pub(crate) struct Timer {
-    place: Place,
-    stage: Stage,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Stage {
-    /// Nobody has waited for it yet. `checked`: its deadline lay ahead when it was set.
-    Idle { checked: bool },
-    /// It is set.
-    Set(Key),
-    /// It has fired.
-    Fired,
-}
-
-/// The runtime of a timer is being shut down, or is gone.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Gone;
-
-impl Timer {
-    /// A timer of the current runtime. `ahead`: its deadline is known not to have passed.
-    ///
-    /// `None`: there is no runtime.
-    #[inline]
-    pub(crate) fn new(ahead: bool) -> Option<Timer> {
-        Some(Timer {
-            place: Shared::timers_here()?,
-            stage: Stage::Idle { checked: ahead },
-        })
-    }
-
-    /// Whether it has fired.
-    pub(crate) fn is_fired(&self) -> bool {
-        match self.stage {
-            Stage::Idle { .. } => false,
-            Stage::Set(key) => self.place.timers().is_fired(self.place.term(), key),
-            Stage::Fired => true,
-        }
-    }
-
-    /// Whether it has fired; if not, it will wake `cx`. It is due at `deadline`, which is the same
-    /// each time, see [`reset`](Timer::reset).
-    ///
-    /// # Errors
-    /// If it never will.
-    #[inline]
-    pub(crate) fn poll(
-        &mut self,
-        deadline: Instant,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<(), Gone>> {
-        let key = match self.stage {
-            Stage::Fired => return Poll::Ready(Ok(())),
-            Stage::Set(key) => key,
-            Stage::Idle { checked } => {
-                let deadline = nanos(deadline);
-                if !checked && deadline <= self.place.now() {
-                    self.stage = Stage::Fired;
-                    return Poll::Ready(Ok(()));
-                }
-                return match self.set(deadline, cx.waker().clone()) {
-                    Ok(()) => Poll::Pending,
-                    Err(gone) => Poll::Ready(Err(gone)),
-                };
-            }
-        };
-        match self.place.timers().poll(self.place.term(), key, cx.waker()) {
-            State::Pending => Poll::Pending,
-            State::Fired => {
-                self.stage = Stage::Fired;
-                Poll::Ready(Ok(()))
-            }
-            State::Closed => Poll::Ready(Err(Gone)),
-            State::Stranger => {
-                let waker = cx.waker().clone();
-                match self.place.timers().replace(self.place.term(), key, waker) {
-                    Ok(_old) => Poll::Pending,
-                    Err((State::Closed, _new)) => Poll::Ready(Err(Gone)),
-                    Err(_) => {
-                        self.stage = Stage::Fired;
-                        Poll::Ready(Ok(()))
-                    }
-                }
-            }
-        }
-    }
-
-    /// Sets it to another time. Whoever waits for it goes on to wait, unless it has fired.
-    pub(crate) fn reset(&mut self, deadline: Instant) {
-        if let Stage::Set(key) = self.stage
-            && let Some(waker) = self.place.timers().cancel(self.place.term(), key)
-        {
-            // If the runtime is gone, the next poll says so.
-            let _set = self.set(nanos(deadline), waker);
-        } else {
-            self.stage = Stage::Idle { checked: false };
-        }
-    }
-
-    /// As `reset`, of a timer for which nobody waits.
-    pub(crate) fn rewind(&mut self) {
-        if let Stage::Set(key) = self.stage {
-            drop(self.place.timers().cancel(self.place.term(), key));
-        }
-        self.stage = Stage::Idle { checked: false };
-    }
-
-    /// Sets it, on the P that this thread holds if it is one of the same runtime.
-    #[inline]
-    fn set(&mut self, deadline: u64, waker: Waker) -> Result<(), Gone> {
-        self.stage = Stage::Idle { checked: false };
-        let holds = self.come_here();
-        let key = match self
-            .place
-            .timers()
-            .insert(self.place.term(), deadline, waker)
-        {
-            Inserted::Later(key) => key,
-            Inserted::Earliest(key) => {
-                if !holds && let Some(shared) = self.place.runtime() {
-                    shared.ring(deadline);
-                }
-                key
-            }
-            Inserted::Closed(_waker) => return Err(Gone),
-        };
-        self.stage = Stage::Set(key);
-        Ok(())
-    }
-
-    /// Makes it one of the P that this thread holds, if it is one of the same runtime. Whether it
-    /// is. It must not be set.
-    #[inline]
-    fn come_here(&mut self) -> bool {
-        current::with_running(|context| {
-            let Some((context, pp)) = context.and_then(|c| Some((c, c.pp()?))) else {
-                return false;
-            };
-            // SAFETY: the home of a context is its runtime, which is alive while it is on the stack.
-            let shared = unsafe { &*context.home().cast::<Shared>() };
-            let places = &shared.time.places;
-            let here = places[pp.id()];
-            if here.is(&self.place) {
-                return true;
-            }
-            let same = places.iter().any(|place| place.is(&self.place));
-            if same {
-                self.place = here;
-            }
-            same
-        })
-    }
-}
-
-impl Drop for Timer {
-    #[inline]
-    fn drop(&mut self) {
-        if let Stage::Set(key) = self.stage {
-            drop(self.place.timers().cancel(self.place.term(), key));
-        }
-    }
 }

@@ -3,7 +3,9 @@
 use super::Shared;
 use super::blocking::give_way;
 #[cfg(stackful)]
-use super::time::{Timer, instant};
+use super::time::instant;
+#[cfg(stackful)]
+use super::timer::Timer;
 use crate::engine::primitive::Arc;
 use crate::engine::sys::{self, Instant, Parker};
 use std::future::Future;

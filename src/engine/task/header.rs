@@ -8,6 +8,7 @@ use crate::engine::primitive::{Arc, AtomicU8, AtomicU64, Ordering};
 use std::cell::Cell;
 use std::num::NonZeroU64;
 use std::panic::Location;
+use std::task::Waker;
 
 /// Identifies a G: unique among all Gs of all runtimes of the process, alive or dead.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -168,6 +169,13 @@ impl G {
     #[inline]
     pub(super) fn vtable(&self) -> &'static Vtable {
         self.vtable
+    }
+
+    /// Whether that is a waker of this G.
+    #[inline]
+    pub(crate) fn is_woken_by(&self, waker: &Waker) -> bool {
+        std::ptr::eq(waker.data(), std::ptr::from_ref(self).cast())
+            && std::ptr::eq(waker.vtable(), self.vtable.waker)
     }
 
     /// Whether it has a stack of its own.

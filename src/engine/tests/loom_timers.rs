@@ -10,7 +10,13 @@ use std::task::{Wake, Waker};
 
 /// Counts its wake-ups; how many wakers there are is told by its `Arc`. Orders nothing in the model.
 #[derive(Default)]
-struct Counted(AtomicUsize);
+pub(super) struct Counted(AtomicUsize);
+
+impl Counted {
+    pub(super) fn count(&self) -> usize {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
 
 impl Wake for Counted {
     fn wake(self: Arc<Self>) {
@@ -87,26 +93,22 @@ impl World {
     fn poll_with_another_waker(&self) {
         let other = Waker::from(self.other.clone());
         if let State::Stranger = self.timers.poll(Term::default(), self.keys[0], &other) {
-            match self.timers.replace(Term::default(), self.keys[0], other) {
+            match self.timers.replace(Term::default(), self.keys[0], 1, other) {
                 Ok(old) => drop(old),
                 Err((_, other)) => drop(other),
             }
         }
     }
 
-    fn woken(counted: &Arc<Counted>) -> usize {
-        counted.0.load(std::sync::atomic::Ordering::Relaxed)
-    }
-
     /// How often the wakers of the first were woken.
     fn fired(&self) -> usize {
-        World::woken(&self.counted[0]) + World::woken(&self.other)
+        self.counted[0].count() + self.other.count()
     }
 
     /// Fires what is left, and fails if a waker was lost, leaked or woken twice.
     fn settle(&self) {
         self.expire(10);
-        assert_eq!(World::woken(&self.counted[1]), 1, "the second timer");
+        assert_eq!(self.counted[1].count(), 1, "the second timer");
         assert_eq!(self.timers.earliest(), NEVER);
         assert!(
             self.keys
@@ -180,8 +182,8 @@ fn of_two_wakers_one_is_woken() {
         ],
         |world| {
             assert_eq!(world.fired(), 1);
-            FIRST.note_if(World::woken(&world.counted[0]) == 1);
-            OTHER.note_if(World::woken(&world.other) == 1);
+            FIRST.note_if(world.counted[0].count() == 1);
+            OTHER.note_if(world.other.count() == 1);
             world.settle();
         },
     );
@@ -207,7 +209,7 @@ fn whoever_waits_when_timers_are_closed_is_told() {
             let refused = world.cancelled.count() == 1 && world.again.lock().unwrap().is_none();
             CLOSED.note_if(refused);
             assert_eq!(world.fired() + usize::from(refused), 1);
-            assert_eq!(World::woken(&world.counted[1]), 1);
+            assert_eq!(world.counted[1].count(), 1);
             assert!(matches!(
                 world
                     .timers

@@ -27,6 +27,8 @@ mod loom_task;
 #[cfg(loom)]
 mod loom_timers;
 #[cfg(loom)]
+mod loom_young;
+#[cfg(loom)]
 mod model;
 #[cfg(not(loom))]
 mod queue_model;
@@ -36,3 +38,5 @@ mod stress;
 mod timer_model;
 #[cfg(not(loom))]
 mod turn_order;
+#[cfg(not(loom))]
+mod young_timers;

@@ -1,6 +1,7 @@
 //! The timers of a P against a sorted map of what is due, by one thread.
 
-use crate::engine::timer::{BATCH, Inserted, Key, NEVER, State, Term, Timers};
+use crate::engine::timer::moment::moment;
+use crate::engine::timer::{BATCH, Infant, Inserted, Key, NEVER, State, Term, Timers, Young};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,9 +27,13 @@ impl Counted {
 /// A timer that was set, and what became of it.
 struct Set {
     key: Key,
+    /// It was young when it was last looked at here.
+    infant: Option<Infant>,
     deadline: u64,
     counted: Arc<Counted>,
     alive: bool,
+    /// It was cancelled while it was young, so nobody has its key.
+    unknown: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +49,16 @@ enum Op {
     Expire(u64),
     /// Many are set and cancelled again.
     Crowd(u64),
+    /// Many are set young, and every so many of them is cancelled.
+    SetYoung(u64, usize, usize),
+    /// One that is young is cancelled by somebody who does not hold the P.
+    CancelElsewhere(prop::sample::Index),
+    /// It is awaited there.
+    AwaitElsewhere(prop::sample::Index),
+    /// It is reset there.
+    ResetElsewhere(prop::sample::Index, u64),
+    /// The turn ends in which they were set; the P is given up besides.
+    EndTurn(bool),
 }
 
 fn ops() -> impl Strategy<Value = Vec<Op>> {
@@ -56,14 +71,22 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         2 => index().prop_map(Op::Poll),
         2 => (0..60_u64).prop_map(Op::Expire),
         1 => (1..200_u64).prop_map(Op::Crowd),
+        4 => (0..200_u64, prop_oneof![4 => 1..4_usize, 1 => 1..100_usize], 1..10_usize)
+            .prop_map(|(d, n, k)| Op::SetYoung(d, n, k)),
+        1 => index().prop_map(Op::CancelElsewhere),
+        1 => index().prop_map(Op::AwaitElsewhere),
+        1 => (index(), 0..200_u64).prop_map(|(i, d)| Op::ResetElsewhere(i, d)),
+        3 => any::<bool>().prop_map(Op::EndTurn),
     ];
     prop::collection::vec(op, 1..200)
 }
 
-/// Timers, and beside them the model: what is due when, in the order in which it was set.
-#[derive(Default)]
+/// Timers, and beside them the model: what is due when, in the order in which it arrived.
 struct World {
-    timers: Option<Timers>,
+    timers: &'static Timers,
+    young: Young,
+    /// Whom the young ones wake.
+    owner: Arc<Counted>,
     sets: Vec<Set>,
     model: BTreeMap<(u64, usize), usize>,
     order: usize,
@@ -72,14 +95,71 @@ struct World {
 
 impl World {
     fn new() -> World {
+        let timers: &'static Timers = Box::leak(Box::new(Timers::new()));
         World {
-            timers: Some(Timers::new()),
-            ..World::default()
+            timers,
+            young: Young::new(timers, Term::default()),
+            owner: Arc::default(),
+            sets: Vec::new(),
+            model: BTreeMap::new(),
+            order: 0,
+            now: 0,
         }
     }
 
-    fn timers(&self) -> &Timers {
-        self.timers.as_ref().expect("until the end")
+    fn timers(&self) -> &'static Timers {
+        self.timers
+    }
+
+    /// Those that are young, in the order in which they will arrive.
+    fn infants(&self) -> Vec<usize> {
+        let mut infants: Vec<(u32, usize)> = (self.sets.iter().enumerate())
+            .filter_map(|(n, set)| Some((set.infant?.at(), n)))
+            .collect();
+        infants.sort_unstable();
+        infants.into_iter().map(|(_, n)| n).collect()
+    }
+
+    fn set_young(&mut self, deadline: u64) {
+        let owner = Waker::from(self.owner.clone());
+        // SAFETY: the waker of the owner is there until the turn is over, as `self.owner` is.
+        let infant = unsafe { self.young.set(moment(deadline), &owner) };
+        let infant = infant.expect("there is one owner, and they are open");
+        let key = infant.key();
+        assert!(
+            self.sets.iter().all(|set| set.key != key),
+            "a key is used twice"
+        );
+        self.sets.push(Set {
+            key,
+            infant: Some(infant),
+            deadline,
+            counted: self.owner.clone(),
+            alive: true,
+            unknown: false,
+        });
+    }
+
+    fn cancel_young(&mut self, n: usize) {
+        let infant = self.sets[n].infant.take().expect("it is young");
+        assert!(self.young.cancel(infant));
+        assert!(!self.young.cancel(infant), "it is gone");
+        self.sets[n].alive = false;
+        self.sets[n].unknown = true;
+    }
+
+    fn end_turn(&mut self, gives_up: bool) {
+        self.young.settle();
+        assert!(self.young.is_settled());
+        for n in self.infants() {
+            let infant = self.sets[n].infant.take().expect("it was young");
+            assert!(!self.young.cancel(infant), "it is not here any more");
+            self.expect(n);
+        }
+        self.owner = Arc::default();
+        if gives_up {
+            self.young.leave();
+        }
     }
 
     fn insert(&mut self, deadline: u64) {
@@ -87,9 +167,11 @@ impl World {
         let key = self.set(deadline, Waker::from(counted.clone()));
         self.sets.push(Set {
             key,
+            infant: None,
             deadline,
             counted,
             alive: true,
+            unknown: false,
         });
         self.expect(self.sets.len() - 1);
     }
@@ -124,6 +206,13 @@ impl World {
     }
 
     fn cancel(&mut self, n: usize) -> Option<Waker> {
+        if self.sets[n].infant.is_some() {
+            self.cancel_young(n);
+            return None;
+        }
+        if self.sets[n].unknown {
+            return None;
+        }
         let waker = self.timers().cancel(Term::default(), self.sets[n].key);
         assert_eq!(waker.is_some(), self.sets[n].alive);
         self.sets[n].alive = false;
@@ -133,10 +222,16 @@ impl World {
 
     fn poll(&self, n: usize) {
         let set = &self.sets[n];
+        if set.unknown {
+            return;
+        }
         let own = Waker::from(set.counted.clone());
         let state = self.timers().poll(Term::default(), set.key, &own);
         let other = self.timers().poll(Term::default(), set.key, Waker::noop());
-        if set.alive {
+        if set.infant.is_some() {
+            assert!(matches!(state, State::Stranger), "{state:?}");
+            assert!(matches!(other, State::Stranger), "{other:?}");
+        } else if set.alive {
             assert!(matches!(state, State::Pending), "{state:?}");
             assert!(matches!(other, State::Stranger), "{other:?}");
         } else {
@@ -172,6 +267,10 @@ impl World {
     fn step(&mut self, op: Op) {
         let some =
             |sets: &[Set], i: prop::sample::Index| (!sets.is_empty()).then(|| i.index(sets.len()));
+        let some_infant = |world: &World, i: prop::sample::Index| {
+            let infants = world.infants();
+            (!infants.is_empty()).then(|| infants[i.index(infants.len())])
+        };
         match op {
             Op::Insert(after) => self.insert(self.now + after),
             Op::Cancel(i) => {
@@ -204,6 +303,46 @@ impl World {
                 self.now += by;
                 self.expire();
             }
+            Op::SetYoung(after, count, kept) => {
+                let first = self.sets.len();
+                for n in 0..count as u64 {
+                    self.set_young(self.now + after + n.wrapping_mul(7_919) % 300);
+                }
+                for n in first..self.sets.len() {
+                    if n % kept != 0 {
+                        self.cancel_young(n);
+                    }
+                }
+            }
+            Op::CancelElsewhere(i) => {
+                if let Some(n) = some_infant(self, i) {
+                    self.sets[n].infant = None;
+                    self.sets[n].alive = false;
+                    let key = self.sets[n].key;
+                    assert!(self.timers().cancel(Term::default(), key).is_none());
+                }
+            }
+            Op::AwaitElsewhere(i) => {
+                if let Some(n) = some_infant(self, i) {
+                    let Set { key, deadline, .. } = self.sets[n];
+                    let counted = Arc::new(Counted::default());
+                    let waker = Waker::from(counted.clone());
+                    let replaced = (self.timers()).replace(Term::default(), key, deadline, waker);
+                    assert!(matches!(replaced, Ok(None)));
+                    self.sets[n].infant = None;
+                    self.sets[n].counted = counted;
+                    self.expect(n);
+                }
+            }
+            Op::ResetElsewhere(i, after) => {
+                if let Some(n) = some_infant(self, i) {
+                    let deadline = self.now + after;
+                    let key = self.sets[n].key;
+                    assert!(self.timers().move_early(Term::default(), key, deadline));
+                    self.sets[n].deadline = deadline;
+                }
+            }
+            Op::EndTurn(gives_up) => self.end_turn(gives_up),
             Op::Crowd(count) => {
                 let first = self.sets.len();
                 for n in 0..count {
@@ -232,15 +371,16 @@ proptest! {
         for op in ops {
             world.step(op);
         }
+        world.end_turn(false);
         for n in 0..world.sets.len() {
             world.poll(n);
         }
         let alive = world.model.len();
         assert_eq!(world.timers().close().len(), alive);
         assert_eq!(world.timers().earliest(), NEVER);
-        world.timers = None;
         for set in &world.sets {
-            assert_eq!(Arc::strong_count(&set.counted), 1, "a waker is left over");
+            let others = world.sets.iter().filter(|other| Arc::ptr_eq(&other.counted, &set.counted));
+            assert_eq!(Arc::strong_count(&set.counted), others.count(), "a waker is left over");
         }
     }
 }
@@ -262,7 +402,7 @@ fn closed_timers_are_refused_and_say_so() {
     ));
     assert!(
         timers
-            .replace(Term::default(), key, Waker::noop().clone())
+            .replace(Term::default(), key, 7, Waker::noop().clone())
             .is_err()
     );
     assert!(timers.cancel(Term::default(), key).is_none());
@@ -360,7 +500,7 @@ fn timers_of_an_earlier_term_stay_closed() {
         timers.poll(first, other, Waker::noop()),
         State::Closed
     ));
-    assert!(timers.replace(first, other, noop()).is_err());
+    assert!(timers.replace(first, other, 9, noop()).is_err());
     assert!(timers.cancel(first, other).is_none());
     assert!(!timers.is_fired(first, key));
 

@@ -11,10 +11,16 @@
 //! cost a sift from top to bottom each time. So a root may be dead, and whoever is about to sleep by
 //! it has it [pruned](Heap::prune) first.
 //!
+//! A slot may also be [reserved](Heap::reserve), for a timer that arrives later under a key that it
+//! has already. Whoever asks for it before that learns that it is [early](Standing::Early).
+//!
 //! Invariants:
-//! - A slot has one entry, or is free. An entry is alive if the bit of its slot is set; then the slot
-//!   has its `seq` and its waker. It is dead otherwise; then the slot has neither.
-//! - No `seq` is given twice.
+//! - A slot has one entry, or is free, or is reserved. An entry is alive if the bit of its slot is set;
+//!   then the slot has its waker, and its key is that of the slot's generation. It is dead otherwise;
+//!   then the slot has no waker.
+//! - A slot's generation is that of the last key under which a timer was in it. It only grows, also if
+//!   the slot goes and comes again: no slot begins with less than `floor`.
+//! - A reserved slot is given to no other, and while there is one no slot goes.
 //! - `dead` counts the dead entries.
 
 use std::task::Waker;
@@ -32,20 +38,28 @@ const FEW: usize = 64;
 /// What an empty heap may keep allocated for good, in entries.
 const KEPT: usize = 1024;
 
-/// The `seq` of a slot without a timer.
-const NONE: u64 = 0;
-
-/// A timer that was inserted.
+/// A timer that was inserted, or is yet to arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
-    seq: u64,
-    slot: u32,
+    pub(super) generation: u64,
+    pub(super) slot: u32,
+}
+
+/// How things stand with the timer of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is yet to arrive.
+    Early,
+    /// It is there.
+    Pending,
+    /// It has fired, or was cancelled.
+    Gone,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     deadline: u64,
-    /// Of two with the same deadline the one that was inserted first fires first.
+    /// Of two with the same deadline the one that arrived first fires first.
     seq: u64,
     slot: u32,
 }
@@ -60,7 +74,7 @@ impl Entry {
 /// What a timer is found by.
 #[derive(Debug)]
 struct Slot {
-    seq: u64,
+    generation: u64,
     waker: Option<Waker>,
 }
 
@@ -77,6 +91,8 @@ pub(crate) struct Heap {
     alive: Vec<u64>,
     /// The free slots, of which the last one freed is the first to be used again.
     free: Vec<u32>,
+    /// What the generation of no slot that went is above.
+    floor: u64,
 }
 
 impl Heap {
@@ -93,7 +109,7 @@ impl Heap {
     }
 
     /// For how many timers it has memory.
-    #[cfg(test)]
+    #[inline]
     pub(crate) fn room(&self) -> usize {
         self.entries.capacity().max(self.slots.capacity())
     }
@@ -101,45 +117,94 @@ impl Heap {
     /// Adds a timer.
     #[inline]
     pub(crate) fn insert(&mut self, deadline: u64, waker: Waker) -> Key {
-        self.seq += 1;
-        let seq = self.seq;
-        let filled = Slot {
-            seq,
-            waker: Some(waker),
-        };
+        let key = self.reserve();
+        self.arrive(key, deadline, waker);
+        key
+    }
+
+    /// Reserves a slot. The key of the first timer that may arrive there; the same with a later
+    /// generation is that of another.
+    #[inline]
+    pub(crate) fn reserve(&mut self) -> Key {
         let slot = match self.free.pop() {
-            Some(slot) => {
-                self.slots[slot as usize] = filled;
-                slot
-            }
+            Some(slot) => slot,
             None => {
                 let slot = u32::try_from(self.slots.len()).expect("memory ends long before");
-                self.slots.push(filled);
+                self.slots.push(Slot {
+                    generation: self.floor,
+                    waker: None,
+                });
                 if self.slots.len() > 64 * self.alive.len() {
                     self.alive.push(0);
                 }
                 slot
             }
         };
+        Key {
+            generation: self.slots[slot as usize].generation + 1,
+            slot,
+        }
+    }
+
+    /// Gives back a slot that was reserved, and of whose keys `next` is the first that was not used.
+    pub(crate) fn release(&mut self, next: Key) {
+        self.slots[next.slot as usize].generation = next.generation - 1;
+        self.free.push(next.slot);
+    }
+
+    /// Adds a timer with a key that is early.
+    #[inline]
+    pub(crate) fn arrive(&mut self, key: Key, deadline: u64, waker: Waker) {
+        debug_assert_eq!(self.look(key), Standing::Early);
+        let Key { generation, slot } = key;
+        self.slots[slot as usize] = Slot {
+            generation,
+            waker: Some(waker),
+        };
         self.alive[slot as usize / 64] |= 1 << (slot % 64);
+        self.seq += 1;
         self.entries.push(Entry {
             deadline,
-            seq,
+            seq: self.seq,
             slot,
         });
         self.sift_up(self.entries.len() - 1);
-        Key { seq, slot }
     }
 
-    /// Takes a timer out. Its waker, for the caller to drop; `None` if it has fired.
+    /// How things stand with a timer.
+    #[inline]
+    pub(super) fn look(&self, key: Key) -> Standing {
+        match self.slots.get(key.slot as usize) {
+            Some(slot) if slot.generation == key.generation && slot.waker.is_some() => {
+                Standing::Pending
+            }
+            Some(slot) if slot.generation < key.generation => Standing::Early,
+            _ => Standing::Gone,
+        }
+    }
+
+    /// Takes a timer out, or keeps it from arriving. Its waker, for the caller to drop; `None` if it
+    /// has none yet, or no more.
     #[inline]
     pub(crate) fn cancel(&mut self, key: Key) -> Option<Waker> {
-        if self.is_fired(key) {
-            return None;
+        match self.look(key) {
+            Standing::Pending => {}
+            Standing::Early => {
+                self.release(Key {
+                    generation: key.generation + 1,
+                    ..key
+                });
+                return None;
+            }
+            Standing::Gone => return None,
         }
         let waker = self.vacate(key.slot);
         self.dead += 1;
-        if self.entries.last().is_some_and(|last| last.seq == key.seq) {
+        if self
+            .entries
+            .last()
+            .is_some_and(|last| last.slot == key.slot)
+        {
             while let Some(last) = self.entries.last()
                 && self.dead > 0
                 && self.is_dead(last)
@@ -160,19 +225,13 @@ impl Heap {
         waker
     }
 
-    /// Whether a timer has fired, or was cancelled.
-    #[inline]
-    pub(crate) fn is_fired(&self, key: Key) -> bool {
-        self.slots.get(key.slot as usize).map(|s| s.seq) != Some(key.seq)
-    }
-
-    /// The waker of a timer that has not fired.
+    /// The waker of a timer that is there.
     #[inline]
     pub(crate) fn waker(&mut self, key: Key) -> Option<&mut Waker> {
-        if self.is_fired(key) {
-            return None;
+        match self.look(key) {
+            Standing::Pending => self.slots[key.slot as usize].waker.as_mut(),
+            _ => None,
         }
-        self.slots[key.slot as usize].waker.as_mut()
     }
 
     /// Takes out the timers that are due, the earliest first, until `into` has `most` wakers.
@@ -197,11 +256,13 @@ impl Heap {
         }
     }
 
-    /// Takes all timers out.
+    /// Takes all timers out, and all reserved slots back.
     pub(crate) fn clear(&mut self) -> Vec<Waker> {
+        self.raise_floor();
         let slots = std::mem::take(&mut self.slots);
         *self = Heap {
             seq: self.seq,
+            floor: self.floor,
             ..Heap::default()
         };
         slots.into_iter().filter_map(|slot| slot.waker).collect()
@@ -216,9 +277,7 @@ impl Heap {
     #[inline]
     fn vacate(&mut self, slot: u32) -> Option<Waker> {
         self.alive[slot as usize / 64] &= !(1 << (slot % 64));
-        let slot = &mut self.slots[slot as usize];
-        slot.seq = NONE;
-        slot.waker.take()
+        self.slots[slot as usize].waker.take()
     }
 
     /// Takes the root out, whose slot is vacant.
@@ -249,9 +308,16 @@ impl Heap {
         }
     }
 
+    /// Whether more memory is kept than is worth keeping for good.
     #[inline]
-    fn shrink(&mut self) {
-        if self.entries.is_empty() && self.entries.capacity() > KEPT {
+    pub(crate) fn is_roomy(&self) -> bool {
+        self.room() > KEPT
+    }
+
+    /// Gives memory back, if there are no timers.
+    #[inline]
+    pub(crate) fn shrink(&mut self) {
+        if self.is_roomy() && self.free.len() == self.slots.len() {
             self.settle();
         }
     }
@@ -262,8 +328,9 @@ impl Heap {
     #[cold]
     fn settle(&mut self) {
         let crowd = self.slots.len();
-        let kept = KEPT.max(crowd).max(self.entries.capacity() / 2);
+        let kept = KEPT.max(crowd).max(self.room() / 2);
         // Keys that lead nowhere are those of timers that have fired.
+        self.raise_floor();
         self.slots.clear();
         self.alive.clear();
         self.free.clear();
@@ -271,6 +338,12 @@ impl Heap {
         self.slots.shrink_to(kept);
         self.alive.shrink_to(kept.div_ceil(64));
         self.free.shrink_to(kept);
+    }
+
+    /// Prepares for the slots to go.
+    fn raise_floor(&mut self) {
+        let generations = self.slots.iter().map(|slot| slot.generation);
+        self.floor = generations.fold(self.floor, u64::max);
     }
 
     #[inline]

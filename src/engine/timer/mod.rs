@@ -9,6 +9,8 @@
 //! whoever called it wakes them, after the lock is released: no waker is cloned, woken or dropped
 //! under the lock, since all three may run the user's code.
 //!
+//! Before a timer is here it may be [`young`].
+//!
 //! They are used by one runtime after the other, for a *term* each: then whoever still has a timer of a
 //! runtime that is gone need not keep them alive, and finds them closed, whoever has them now.
 //!
@@ -19,12 +21,15 @@
 #[cfg(not(loom))]
 pub(crate) mod clock;
 mod heap;
+pub(crate) mod moment;
+mod young;
 
 pub(crate) use heap::{Key, NEVER};
+pub(crate) use young::{Infant, Young};
 
 use crate::engine::primitive::{AtomicU64, Mutex, MutexGuard, Ordering, lock, try_lock};
 use crate::engine::util::CachePadded;
-use heap::Heap;
+use heap::{Heap, Standing};
 use std::task::Waker;
 
 /// The most timers that are taken out at once: so long may others have to wait for the lock. Measured with
@@ -70,6 +75,8 @@ pub(crate) struct Timers {
 #[derive(Debug)]
 struct Inner {
     heap: Heap,
+    /// Timers that are early, and for when they were set anew.
+    moved: Vec<(Key, u64)>,
     term: Term,
     closed: bool,
 }
@@ -93,6 +100,7 @@ impl Timers {
             earliest: CachePadded::new(AtomicU64::new(NEVER)),
             inner: CachePadded::new(Mutex::new(Inner {
                 heap: Heap::default(),
+                moved: Vec::new(),
                 term: Term::default(),
                 closed: false,
             })),
@@ -169,7 +177,8 @@ impl Timers {
         }
     }
 
-    /// Takes a timer out. Its waker, for the caller to drop or to use again; `None` if it has fired.
+    /// Takes a timer out. Its waker, for the caller to drop or to use again; `None` if it has fired, or
+    /// was early.
     #[inline]
     #[must_use = "the waker is dropped where the lock is not held"]
     pub(crate) fn cancel(&self, term: Term, key: Key) -> Option<Waker> {
@@ -185,7 +194,7 @@ impl Timers {
     /// Whether a timer has fired, or was cancelled.
     pub(crate) fn is_fired(&self, term: Term, key: Key) -> bool {
         let inner = lock(&self.inner);
-        inner.is_open(term) && inner.heap.is_fired(key)
+        inner.is_open(term) && inner.heap.look(key) == Standing::Gone
     }
 
     /// What a timer has come to, for somebody who waits for it with `waker`.
@@ -195,15 +204,18 @@ impl Timers {
         if !inner.is_open(term) {
             return State::Closed;
         }
-        match inner.heap.waker(key) {
-            None => State::Fired,
-            Some(own) if own.will_wake(waker) => State::Pending,
-            Some(_) => State::Stranger,
+        match inner.heap.look(key) {
+            Standing::Early => State::Stranger,
+            Standing::Gone => State::Fired,
+            Standing::Pending => match inner.heap.waker(key) {
+                Some(own) if own.will_wake(waker) => State::Pending,
+                _ => State::Stranger,
+            },
         }
     }
 
-    /// Gives a timer another waker, and returns the old one for the caller to drop; or `waker`
-    /// itself, if the timer has fired in the meantime.
+    /// Gives a timer that is due at `deadline` another waker, and returns the old one, if it had any, for
+    /// the caller to drop; or `waker` itself, if the timer has fired in the meantime.
     ///
     /// # Errors
     /// If it has, or if the runtime is being shut down.
@@ -211,16 +223,22 @@ impl Timers {
         &self,
         term: Term,
         key: Key,
+        deadline: u64,
         waker: Waker,
-    ) -> Result<Waker, (State, Waker)> {
+    ) -> Result<Option<Waker>, (State, Waker)> {
         let mut inner = lock(&self.inner);
         if !inner.is_open(term) {
             return Err((State::Closed, waker));
         }
-        match inner.heap.waker(key) {
-            None => Err((State::Fired, waker)),
-            Some(own) => Ok(std::mem::replace(own, waker)),
+        if let Some(own) = inner.heap.waker(key) {
+            return Ok(Some(std::mem::replace(own, waker)));
         }
+        if inner.heap.look(key) == Standing::Early {
+            inner.heap.arrive(key, deadline, waker);
+            self.publish(&inner);
+            return Ok(None);
+        }
+        Err((State::Fired, waker))
     }
 
     /// Takes out the timers that are due at `now`, the earliest first, until `into` has
@@ -239,6 +257,7 @@ impl Timers {
         let mut inner = lock(&self.inner);
         inner.closed = true;
         let wakers = inner.heap.clear();
+        inner.moved = Vec::new();
         self.publish(&inner);
         wakers
     }
