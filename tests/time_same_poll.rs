@@ -121,6 +121,27 @@ fn a_timer_reset_by_a_thread_wakes_the_task_that_waits() {
 }
 
 #[test]
+fn a_timer_reset_by_a_thread_and_dropped_leaves_the_next_one_alone() {
+    on_each_flavor(|rt| {
+        rt.block_on(async {
+            let task = runnext::spawn(async {
+                let mut first = Some(Box::pin(sleep(SHORT)));
+                let mut second = Box::pin(sleep(SHORT));
+                poll_fn(|cx| {
+                    if let Some(mut first) = first.take() {
+                        assert!(first.as_mut().poll(cx).is_pending());
+                        elsewhere(|| first.as_mut().reset(Instant::now() + FAR));
+                    }
+                    second.as_mut().poll(cx)
+                })
+                .await;
+            });
+            task.await.unwrap();
+        });
+    });
+}
+
+#[test]
 fn a_timer_reset_by_its_task_in_the_same_poll_wakes_it() {
     on_each_flavor(|rt| {
         rt.block_on(async {

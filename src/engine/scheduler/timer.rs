@@ -52,7 +52,7 @@ enum Stage {
     Idle { checked: bool },
     /// It is set.
     Set(Key),
-    /// It is set, and young; or was when this was last looked at.
+    /// It is set, and young; or was when this was last looked at. Nobody has gone by its key yet.
     Young(Infant),
     /// It has fired.
     Fired,

@@ -4,8 +4,8 @@ use crate::engine::timer::moment::moment;
 use crate::engine::timer::{BATCH, Infant, Inserted, Key, NEVER, State, Term, Timers, Young};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Wake, Waker};
 
 /// Counts how often it was woken.
@@ -24,6 +24,14 @@ impl Counted {
     }
 }
 
+/// Timers that are never freed. A list has them, so that nobody takes them for lost.
+pub(super) fn timers_for_good() -> &'static Timers {
+    static ALL: Mutex<Vec<&'static Timers>> = Mutex::new(Vec::new());
+    let timers: &'static Timers = Box::leak(Box::new(Timers::new()));
+    ALL.lock().unwrap().push(timers);
+    timers
+}
+
 /// A timer that was set, and what became of it.
 struct Set {
     key: Key,
@@ -34,6 +42,8 @@ struct Set {
     alive: bool,
     /// It was cancelled while it was young, so nobody has its key.
     unknown: bool,
+    /// It was reset while it was young, by its key.
+    reset: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +105,7 @@ struct World {
 
 impl World {
     fn new() -> World {
-        let timers: &'static Timers = Box::leak(Box::new(Timers::new()));
+        let timers = timers_for_good();
         World {
             timers,
             young: Young::new(timers, Term::default()),
@@ -127,8 +137,8 @@ impl World {
         let infant = infant.expect("there is one owner, and they are open");
         let key = infant.key();
         assert!(
-            self.sets.iter().all(|set| set.key != key),
-            "a key is used twice"
+            self.sets.iter().all(|set| set.unknown || set.key != key),
+            "somebody has that key"
         );
         self.sets.push(Set {
             key,
@@ -137,15 +147,22 @@ impl World {
             counted: self.owner.clone(),
             alive: true,
             unknown: false,
+            reset: false,
         });
     }
 
     fn cancel_young(&mut self, n: usize) {
         let infant = self.sets[n].infant.take().expect("it is young");
         assert!(self.young.cancel(infant));
-        assert!(!self.young.cancel(infant), "it is gone");
         self.sets[n].alive = false;
         self.sets[n].unknown = true;
+    }
+
+    fn cancel_elsewhere(&mut self, n: usize) {
+        self.sets[n].infant = None;
+        self.sets[n].alive = false;
+        let key = self.sets[n].key;
+        assert!(self.timers().cancel(Term::default(), key).is_none());
     }
 
     fn end_turn(&mut self, gives_up: bool) {
@@ -172,6 +189,7 @@ impl World {
             counted,
             alive: true,
             unknown: false,
+            reset: false,
         });
         self.expect(self.sets.len() - 1);
     }
@@ -207,7 +225,11 @@ impl World {
 
     fn cancel(&mut self, n: usize) -> Option<Waker> {
         if self.sets[n].infant.is_some() {
-            self.cancel_young(n);
+            if self.sets[n].reset {
+                self.cancel_elsewhere(n);
+            } else {
+                self.cancel_young(n);
+            }
             return None;
         }
         if self.sets[n].unknown {
@@ -310,16 +332,13 @@ impl World {
                 }
                 for n in first..self.sets.len() {
                     if n % kept != 0 {
-                        self.cancel_young(n);
+                        drop(self.cancel(n));
                     }
                 }
             }
             Op::CancelElsewhere(i) => {
                 if let Some(n) = some_infant(self, i) {
-                    self.sets[n].infant = None;
-                    self.sets[n].alive = false;
-                    let key = self.sets[n].key;
-                    assert!(self.timers().cancel(Term::default(), key).is_none());
+                    self.cancel_elsewhere(n);
                 }
             }
             Op::AwaitElsewhere(i) => {
@@ -340,6 +359,7 @@ impl World {
                     let key = self.sets[n].key;
                     assert!(self.timers().move_early(Term::default(), key, deadline));
                     self.sets[n].deadline = deadline;
+                    self.sets[n].reset = true;
                 }
             }
             Op::EndTurn(gives_up) => self.end_turn(gives_up),

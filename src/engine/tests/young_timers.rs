@@ -1,5 +1,6 @@
 //! Timers in their first turn, one thing at a time; all of it at random is in `timer_model`.
 
+use super::timer_model::timers_for_good;
 use crate::engine::timer::moment::moment;
 use crate::engine::timer::{Infant, Inserted, Key, NEVER, State, Term, Timers, Young};
 use std::sync::Arc;
@@ -25,7 +26,7 @@ struct World {
 
 impl World {
     fn new() -> World {
-        let timers: &'static Timers = Box::leak(Box::new(Timers::new()));
+        let timers = timers_for_good();
         let counted = Arc::new(Counted::default());
         World {
             timers,

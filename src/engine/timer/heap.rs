@@ -18,8 +18,8 @@
 //! - A slot has one entry, or is free, or is reserved. An entry is alive if the bit of its slot is set;
 //!   then the slot has its waker, and its key is that of the slot's generation. It is dead otherwise;
 //!   then the slot has no waker.
-//! - A slot's generation is that of the last key under which a timer was in it. It only grows, also if
-//!   the slot goes and comes again: no slot begins with less than `floor`.
+//! - A slot's generation is that of the last key under which a timer was in it, and not below that of
+//!   any key that was given before the slot was made: it only grows, also if the slot goes and comes again.
 //! - A reserved slot is given to no other, and while there is one no slot goes.
 //! - `dead` counts the dead entries.
 
@@ -83,7 +83,7 @@ struct Slot {
 pub(crate) struct Heap {
     entries: Vec<Entry>,
     dead: usize,
-    /// The last one that was given.
+    /// The last number that was given, to an entry, a key or a [generation](Heap::generation).
     seq: u64,
     /// As many as there were entries at once since there last were none.
     slots: Vec<Slot>,
@@ -91,8 +91,6 @@ pub(crate) struct Heap {
     alive: Vec<u64>,
     /// The free slots, of which the last one freed is the first to be used again.
     free: Vec<u32>,
-    /// What the generation of no slot that went is above.
-    floor: u64,
 }
 
 impl Heap {
@@ -117,39 +115,40 @@ impl Heap {
     /// Adds a timer.
     #[inline]
     pub(crate) fn insert(&mut self, deadline: u64, waker: Waker) -> Key {
-        let key = self.reserve();
+        let slot = self.reserve();
+        let generation = self.seq + 1;
+        let key = Key { generation, slot };
         self.arrive(key, deadline, waker);
         key
     }
 
-    /// Reserves a slot. The key of the first timer that may arrive there; the same with a later
-    /// generation is that of another.
+    /// Reserves a slot.
     #[inline]
-    pub(crate) fn reserve(&mut self) -> Key {
-        let slot = match self.free.pop() {
-            Some(slot) => slot,
-            None => {
-                let slot = u32::try_from(self.slots.len()).expect("memory ends long before");
-                self.slots.push(Slot {
-                    generation: self.floor,
-                    waker: None,
-                });
-                if self.slots.len() > 64 * self.alive.len() {
-                    self.alive.push(0);
-                }
-                slot
-            }
-        };
-        Key {
-            generation: self.slots[slot as usize].generation + 1,
-            slot,
+    pub(crate) fn reserve(&mut self) -> u32 {
+        if let Some(slot) = self.free.pop() {
+            return slot;
         }
+        let slot = u32::try_from(self.slots.len()).expect("memory ends long before");
+        self.slots.push(Slot {
+            generation: self.seq,
+            waker: None,
+        });
+        if self.slots.len() > 64 * self.alive.len() {
+            self.alive.push(0);
+        }
+        slot
     }
 
-    /// Gives back a slot that was reserved, and of whose keys `next` is the first that was not used.
-    pub(crate) fn release(&mut self, next: Key) {
-        self.slots[next.slot as usize].generation = next.generation - 1;
-        self.free.push(next.slot);
+    /// A generation for the keys of timers that will be in slots which have been reserved.
+    #[inline]
+    pub(crate) fn generation(&mut self) -> u64 {
+        self.seq += 1;
+        self.seq
+    }
+
+    /// Gives back a slot that was reserved.
+    pub(crate) fn release(&mut self, slot: u32) {
+        self.free.push(slot);
     }
 
     /// Adds a timer with a key that is early.
@@ -190,10 +189,8 @@ impl Heap {
         match self.look(key) {
             Standing::Pending => {}
             Standing::Early => {
-                self.release(Key {
-                    generation: key.generation + 1,
-                    ..key
-                });
+                self.slots[key.slot as usize].generation = key.generation;
+                self.release(key.slot);
                 return None;
             }
             Standing::Gone => return None,
@@ -258,11 +255,9 @@ impl Heap {
 
     /// Takes all timers out, and all reserved slots back.
     pub(crate) fn clear(&mut self) -> Vec<Waker> {
-        self.raise_floor();
         let slots = std::mem::take(&mut self.slots);
         *self = Heap {
             seq: self.seq,
-            floor: self.floor,
             ..Heap::default()
         };
         slots.into_iter().filter_map(|slot| slot.waker).collect()
@@ -330,7 +325,6 @@ impl Heap {
         let crowd = self.slots.len();
         let kept = KEPT.max(crowd).max(self.room() / 2);
         // Keys that lead nowhere are those of timers that have fired.
-        self.raise_floor();
         self.slots.clear();
         self.alive.clear();
         self.free.clear();
@@ -338,12 +332,6 @@ impl Heap {
         self.slots.shrink_to(kept);
         self.alive.shrink_to(kept.div_ceil(64));
         self.free.shrink_to(kept);
-    }
-
-    /// Prepares for the slots to go.
-    fn raise_floor(&mut self) {
-        let generations = self.slots.iter().map(|slot| slot.generation);
-        self.floor = generations.fold(self.floor, u64::max);
     }
 
     #[inline]

@@ -17,13 +17,21 @@ use super::{Inner, Key, Term, Timers};
 use crate::engine::primitive::lock;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
-use std::ops::Range;
 use std::task::{RawWakerVTable, Waker};
 use std::time::Instant;
 
 /// How many slots it keeps reserved from one turn to the next. A guess: more are needed by turns that are
 /// long anyhow.
 const KEPT: usize = 16;
+
+/// For how many there may be memory for good.
+const ROOMY: usize = 1024;
+
+/// The generation of no key.
+const NONE: u64 = 0;
+
+/// No slot.
+const GONE: u32 = u32::MAX;
 
 /// The timers that were set in this turn, and are to be woken for by one G.
 #[derive(Debug)]
@@ -32,14 +40,19 @@ pub(crate) struct Young {
     timers: &'static Timers,
     term: Term,
     entries: Vec<Entry>,
-    /// Those that have no timer.
-    free: Vec<u32>,
-    /// No entry from here on has a timer.
+    /// The entries from here on had no timer in this turn.
     used: usize,
-    /// How many have one.
-    alive: usize,
-    /// Whom they wake. Valid while any is alive.
+    /// Those before that which have none any more.
+    cancelled: Vec<u32>,
+    /// That of the keys which are given at present.
+    generation: u64,
+    /// That of the first key that was given in this turn. So many keys of this P's are of timers that
+    /// arrived, or never will.
+    first: u64,
+    /// Whom they wake. Valid while there is any.
     owner: Option<Owner>,
+    /// As many slots were reserved at once since memory was last given back.
+    crowd: usize,
     /// The others keep more memory than is worth keeping.
     roomy: bool,
 }
@@ -47,10 +60,22 @@ pub(crate) struct Young {
 /// A reserved slot, and the timer that may be on its way there.
 #[derive(Debug)]
 struct Entry {
-    /// That of the timer, or of the next one.
-    key: Key,
-    /// When it is due, if there is one. Not in nanoseconds yet: to count them takes a while.
-    deadline: Option<Instant>,
+    slot: u32,
+    /// That of the timer's key, or [`NONE`].
+    generation: u64,
+    /// Not in nanoseconds yet: to count them takes a while.
+    deadline: Instant,
+}
+
+impl Entry {
+    /// That of its timer.
+    #[inline]
+    fn key(&self) -> Option<Key> {
+        (self.generation != NONE).then_some(Key {
+            generation: self.generation,
+            slot: self.slot,
+        })
+    }
 }
 
 /// The waker of a G in its turn, not counted.
@@ -69,14 +94,6 @@ pub(crate) struct Infant {
 }
 
 impl Infant {
-    #[inline]
-    fn new(key: Key, at: u32) -> Option<Infant> {
-        Some(Infant {
-            generation: NonZeroU64::new(key.generation)?,
-            place: u64::from(at) << 32 | u64::from(key.slot),
-        })
-    }
-
     /// What it is known by elsewhere.
     #[inline]
     pub(crate) fn key(self) -> Key {
@@ -100,10 +117,12 @@ impl Young {
             timers,
             term,
             entries: Vec::new(),
-            free: Vec::new(),
             used: 0,
-            alive: 0,
+            cancelled: Vec::new(),
+            generation: 0,
+            first: 0,
             owner: None,
+            crowd: 0,
             roomy: false,
         }
     }
@@ -117,13 +136,13 @@ impl Young {
     /// Whether there is nothing to [settle](Young::settle).
     #[inline]
     pub(crate) fn is_settled(&self) -> bool {
-        self.alive == 0 && self.entries.len() <= KEPT
+        self.used == 0 && self.entries.len() <= KEPT
     }
 
     /// For how many there is memory.
-    #[cfg(test)]
+    #[inline]
     pub(crate) fn room(&self) -> usize {
-        self.entries.capacity().max(self.free.capacity())
+        self.entries.capacity().max(self.cancelled.capacity())
     }
 
     /// Sets a timer that will wake `owner`. `None`: it has to be inserted, as timers of another G are
@@ -133,7 +152,7 @@ impl Young {
     /// `owner` is the waker of a G whose turn is going on, and this is settled before the turn ends.
     #[inline(always)] // It has one caller.
     pub(crate) unsafe fn set(&mut self, deadline: Instant, owner: &Waker) -> Option<Infant> {
-        if self.alive == 0 {
+        if self.used == 0 {
             self.owner = Some(Owner {
                 data: owner.data(),
                 vtable: owner.vtable(),
@@ -141,138 +160,158 @@ impl Young {
         } else if self.owner.is_none_or(|first| first.data != owner.data()) {
             return None;
         }
-        if self.free.is_empty() {
-            self.grow();
-        }
-        let at = self.free.pop()?;
-        let entry = &mut self.entries[at as usize];
-        entry.deadline = Some(deadline);
+        let at = match self.cancelled.pop() {
+            Some(at) => at,
+            None => {
+                if self.used == self.entries.len() {
+                    self.grow();
+                }
+                self.used as u32
+            }
+        };
+        let entry = self.entries.get_mut(at as usize)?;
+        entry.generation = self.generation;
+        entry.deadline = deadline;
         self.used = self.used.max(at as usize + 1);
-        self.alive += 1;
-        Infant::new(entry.key, at)
+        Some(Infant {
+            generation: NonZeroU64::new(self.generation)?,
+            place: u64::from(at) << 32 | u64::from(entry.slot),
+        })
     }
 
-    /// Takes a timer out. Whether it was here.
+    /// Takes a timer out that was set here, if nobody has gone by its key or taken it out before. Whether it
+    /// was here still.
     #[inline]
     pub(crate) fn cancel(&mut self, infant: Infant) -> bool {
-        match self.entries.get_mut(infant.at() as usize) {
-            // A key is that of one timer, so this has not settled.
-            Some(entry) if entry.key == infant.key() => {
-                entry.deadline = None;
-                entry.key.generation += 1;
-                self.free.push(infant.at());
-                self.alive -= 1;
-                true
-            }
-            _ => false,
+        if infant.generation.get() < self.first {
+            return false;
         }
+        // The entry is not looked at: with many it would not be in the cache. Its key may be given once
+        // more, as nobody has it now.
+        debug_assert!((infant.at() as usize) < self.used);
+        self.cancelled.push(infant.at());
+        if self.cancelled.len() == self.used {
+            self.cancelled.clear();
+            self.used = 0;
+        }
+        true
     }
 
     /// Reserves more slots, unless the runtime is being shut down.
     #[cold]
     fn grow(&mut self) {
-        let before = self.entries.len();
-        let after = before + before.max(KEPT);
         let mut inner = lock(&self.timers.inner);
         if !inner.is_open(self.term) {
             return;
         }
-        self.entries.extend((before..after).map(|_| Entry {
-            key: inner.heap.reserve(),
-            deadline: None,
+        let heap = &mut inner.heap;
+        let more = self.entries.len().max(KEPT);
+        let deadline = Instant::now();
+        self.entries.extend((0..more).map(|_| Entry {
+            slot: heap.reserve(),
+            generation: NONE,
+            deadline,
         }));
-        self.roomy = inner.heap.is_roomy();
-        drop(inner);
-        self.free.extend(numbers(before..after));
+        self.crowd = self.crowd.max(self.entries.len());
+        // Later than whatever was in those slots.
+        self.generation = heap.generation();
+        if self.used == 0 {
+            self.first = self.generation;
+        }
     }
 
     /// Has them all arrive among the P's other timers.
     pub(crate) fn settle(&mut self) {
-        let any = self.alive > 0;
-        self.alive = 0;
-        let Some(owner) = self.owner.take() else {
-            return;
-        };
-        // SAFETY: it is only used if there is `any`; then the turn of the owner goes on, as the caller of
-        // `set` promised. So the waker that it has is there, to which this is the same; and it is not
-        // dropped.
-        let owner = ManuallyDrop::new(unsafe { Waker::new(owner.data, owner.vtable) });
+        let used = std::mem::take(&mut self.used);
+        for at in self.cancelled.drain(..) {
+            self.entries[at as usize].generation = NONE;
+        }
+        let owner = self.owner.take();
+        // SAFETY: while there are any, the turn of the owner goes on, as the caller of `set` promised. So
+        // the waker that it has is there, to which this is the same; and it is not dropped.
+        let waker =
+            |owner: Owner| ManuallyDrop::new(unsafe { Waker::new(owner.data, owner.vtable) });
+        let owner = owner.filter(|_| used > 0).map(waker);
         let mut inner = lock(&self.timers.inner);
         if !inner.is_open(self.term) {
             drop(inner);
-            self.forget();
-            if any {
+            self.clear();
+            if let Some(owner) = owner {
                 // It will poll them, and learn why.
                 owner.wake_by_ref();
             }
             return;
         }
         let Inner { heap, moved, .. } = &mut *inner;
-        let crowd = self.entries.len() > KEPT;
-        let used = if crowd { self.entries.len() } else { self.used };
         for (at, entry) in self.entries[..used].iter_mut().enumerate() {
-            let Some(deadline) = entry.deadline.take() else {
-                if at >= KEPT {
-                    heap.release(entry.key);
-                }
+            let Some(key) = entry.key() else {
                 continue;
             };
             // Unless somebody was faster who had it, see `heap`.
-            if heap.look(entry.key) == Standing::Early {
-                let elsewhere = moved.iter().rfind(|(key, _)| *key == entry.key);
-                let deadline = elsewhere.map_or_else(|| nanos(deadline), |&(_, deadline)| deadline);
+            if heap.look(key) == Standing::Early
+                && let Some(owner) = &owner
+            {
+                let elsewhere = moved.iter().rfind(|(moved, _)| *moved == key);
+                let deadline = match elsewhere {
+                    Some(&(_, deadline)) => deadline,
+                    None => nanos(entry.deadline),
+                };
                 // Cloned under the lock: that is a count, as it is a G's.
-                heap.arrive(entry.key, deadline, Waker::clone(&owner));
+                heap.arrive(key, deadline, Waker::clone(owner));
             }
+            // As of now that slot is a timer's.
+            entry.generation = NONE;
             if at < KEPT {
-                entry.key = heap.reserve();
-                self.free.push(at as u32);
+                entry.slot = heap.reserve();
+            } else {
+                entry.slot = GONE;
             }
+        }
+        if self.entries.len() > KEPT {
+            let rest = self.entries.drain(KEPT..).map(|entry| entry.slot);
+            rest.filter(|&slot| slot != GONE)
+                .for_each(|slot| heap.release(slot));
         }
         moved.clear();
-        self.used = 0;
+        self.generation = heap.generation();
+        self.first = self.generation;
         self.roomy = heap.is_roomy();
         self.timers.publish(&inner);
-        drop(inner);
-        if crowd {
-            self.entries.truncate(KEPT);
-            self.entries.shrink_to(self.entries.capacity() / 2);
-            self.free.clear();
-            self.free.shrink_to(self.free.capacity() / 2);
-            self.free.extend(numbers(0..KEPT));
-        }
     }
 
     /// Gives reserved slots back if they keep the P's other timers from giving back memory; the P is about
     /// to be given up.
     pub(crate) fn leave(&mut self) {
         debug_assert!(self.is_settled());
-        if !self.roomy || self.entries.is_empty() {
+        if self.entries.is_empty() || !(self.roomy || self.room() > ROOMY) {
             return;
         }
         let mut inner = lock(&self.timers.inner);
         if inner.is_open(self.term) {
-            for entry in &self.entries {
-                inner.heap.release(entry.key);
-            }
-            inner.heap.shrink();
-            self.roomy = inner.heap.is_roomy();
+            let heap = &mut inner.heap;
+            self.entries
+                .iter()
+                .for_each(|entry| heap.release(entry.slot));
+            heap.shrink();
+            self.roomy = heap.is_roomy();
         }
         drop(inner);
-        self.forget();
+        self.clear();
     }
 
-    /// Drops all slots, which are the others' again or are no more, and the memory.
-    fn forget(&mut self) {
-        self.entries = Vec::new();
-        self.free = Vec::new();
+    /// Drops all slots, which are the others' again or are no more, and half of the memory that was not needed
+    /// since this was last done.
+    fn clear(&mut self) {
+        self.entries.clear();
+        self.cancelled.clear();
         self.used = 0;
+        self.first = u64::MAX;
+        let kept = ROOMY
+            .max(std::mem::take(&mut self.crowd))
+            .max(self.room() / 2);
+        self.entries.shrink_to(kept);
+        self.cancelled.shrink_to(kept);
     }
-}
-
-/// The last one first, as the last of a list is the first to be used.
-fn numbers(range: Range<usize>) -> impl Iterator<Item = u32> {
-    range.rev().filter_map(|at| u32::try_from(at).ok())
 }
 
 impl Timers {

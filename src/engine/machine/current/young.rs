@@ -17,57 +17,56 @@ pub(crate) fn set_young(
     deadline: Instant,
     waker: &Waker,
 ) -> Option<Infant> {
-    THREAD.with(|t| {
-        // SAFETY: as in `with_g`.
-        let g = unsafe { t.curg.get().as_ref() }?;
-        if !g.is_woken_by(waker) {
-            return None;
-        }
-        // SAFETY: as in `with_running`.
-        let pp = unsafe { t.running.get().as_ref() }?.pp()?;
-        let before = t.young.get();
-        if !before.is_null() && !ptr::eq(before, pp) {
-            settle_young();
-        }
-        // SAFETY: we hold it.
-        let mut young = unsafe { pp.own() }.young.borrow_mut();
-        if !young.go_to(timers, term) {
-            return None;
-        }
-        // SAFETY: it is the current G, so its turn goes on. It ends by dropping a `Turn`, which settles
-        // whatever the thread has noted as young.
-        let infant = unsafe { young.set(deadline, waker) }?;
-        t.young.set(pp);
-        Some(infant)
-    })
+    let (gp, context, before) = THREAD.with(|t| (t.curg.get(), t.running.get(), t.young.get()));
+    // SAFETY: as in `with_g`.
+    let g = unsafe { gp.as_ref() }?;
+    if !g.is_woken_by(waker) {
+        return None;
+    }
+    // SAFETY: as in `with_running`.
+    let pp = unsafe { context.as_ref() }?.pp()?;
+    if !before.is_null() && !ptr::eq(before, pp) {
+        settle_young();
+    }
+    // SAFETY: we hold it.
+    let mut young = unsafe { pp.own() }.young.borrow_mut();
+    if !young.go_to(timers, term) {
+        return None;
+    }
+    // SAFETY: it is the current G, so its turn goes on. It ends by dropping a `Turn`, which settles
+    // whatever the thread has noted as young.
+    let infant = unsafe { young.set(deadline, waker) }?;
+    note(pp);
+    Some(infant)
 }
 
 /// Takes a timer out, if it is young and of the P that this thread holds. Whether it is.
 #[inline(never)]
 pub(crate) fn cancel_young(timers: &'static Timers, term: Term, infant: Infant) -> bool {
-    THREAD.with(|t| {
-        let Some(pp) = unsettled(t.young.get()) else {
-            return false;
-        };
-        // SAFETY: we hold it.
-        let mut young = unsafe { pp.own() }.young.borrow_mut();
-        let was_here = young.go_to(timers, term) && young.cancel(infant);
-        if young.is_settled() {
-            t.young.set(ptr::null());
-        }
-        was_here
-    })
+    let Some(pp) = unsettled(THREAD.with(|t| t.young.get())) else {
+        return false;
+    };
+    // SAFETY: we hold it.
+    let mut young = unsafe { pp.own() }.young.borrow_mut();
+    let was_here = young.go_to(timers, term) && young.cancel(infant);
+    if young.is_settled() {
+        note(ptr::null());
+    }
+    was_here
 }
 
 /// Has the young timers of the P that this thread holds arrive among the others, if there are any.
 #[inline(never)]
 pub(crate) fn settle_young() {
-    THREAD.with(|t| {
-        if let Some(pp) = unsettled(t.young.replace(ptr::null())) {
-            // SAFETY: we hold it.
-            unsafe { pp.own() }.young.borrow_mut().settle();
-        }
-    });
+    if let Some(pp) = unsettled(THREAD.with(|t| t.young.replace(ptr::null()))) {
+        // SAFETY: we hold it.
+        unsafe { pp.own() }.young.borrow_mut().settle();
+    }
+}
+
+#[inline]
+fn note(pp: *const Processor) {
+    THREAD.with(|t| t.young.set(pp));
 }
 
 /// The P that this thread noted as one with young timers.
