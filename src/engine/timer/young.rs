@@ -221,22 +221,24 @@ impl Young {
     }
 
     /// Has them all arrive among the P's other timers.
+    #[inline]
     pub(crate) fn settle(&mut self) {
         let used = std::mem::take(&mut self.used);
-        for at in self.cancelled.drain(..) {
-            self.entries[at as usize].generation = NONE;
+        if !self.cancelled.is_empty() {
+            self.mark_cancelled();
         }
-        let owner = self.owner.take();
-        // SAFETY: while there are any, the turn of the owner goes on, as the caller of `set` promised. So
-        // the waker that it has is there, to which this is the same; and it is not dropped.
-        let waker =
-            |owner: Owner| ManuallyDrop::new(unsafe { Waker::new(owner.data, owner.vtable) });
-        let owner = owner.filter(|_| used > 0).map(waker);
+        let Some(owner) = self.owner else {
+            return;
+        };
+        // SAFETY: it is only used while there are any; then the turn of the owner goes on, as the caller of
+        // `set` promised. So the waker that it has is there, to which this is the same; and it is not
+        // dropped.
+        let owner = ManuallyDrop::new(unsafe { Waker::new(owner.data, owner.vtable) });
         let mut inner = lock(&self.timers.inner);
         if !inner.is_open(self.term) {
             drop(inner);
             self.clear();
-            if let Some(owner) = owner {
+            if used > 0 {
                 // It will poll them, and learn why.
                 owner.wake_by_ref();
             }
@@ -248,16 +250,10 @@ impl Young {
                 continue;
             };
             // Unless somebody was faster who had it, see `heap`.
-            if heap.look(key) == Standing::Early
-                && let Some(owner) = &owner
-            {
-                let elsewhere = moved.iter().rfind(|(moved, _)| *moved == key);
-                let deadline = match elsewhere {
-                    Some(&(_, deadline)) => deadline,
-                    None => nanos(entry.deadline),
-                };
+            if heap.look(key) == Standing::Early {
+                let deadline = moved_to(moved, key).unwrap_or_else(|| nanos(entry.deadline));
                 // Cloned under the lock: that is a count, as it is a G's.
-                heap.arrive(key, deadline, Waker::clone(owner));
+                heap.arrive(key, deadline, Waker::clone(&owner));
             }
             // As of now that slot is a timer's.
             entry.generation = NONE;
@@ -268,15 +264,24 @@ impl Young {
             }
         }
         if self.entries.len() > KEPT {
-            let rest = self.entries.drain(KEPT..).map(|entry| entry.slot);
-            rest.filter(|&slot| slot != GONE)
-                .for_each(|slot| heap.release(slot));
+            for entry in self.entries.drain(KEPT..) {
+                if entry.slot != GONE {
+                    heap.release(entry.slot);
+                }
+            }
         }
         moved.clear();
         self.generation = heap.generation();
         self.first = self.generation;
         self.roomy = heap.is_roomy();
         self.timers.publish(&inner);
+    }
+
+    #[cold]
+    fn mark_cancelled(&mut self) {
+        for at in self.cancelled.drain(..) {
+            self.entries[at as usize].generation = NONE;
+        }
     }
 
     /// Gives reserved slots back if they keep the P's other timers from giving back memory; the P is about
@@ -312,6 +317,13 @@ impl Young {
         self.entries.shrink_to(kept);
         self.cancelled.shrink_to(kept);
     }
+}
+
+/// For when a timer was set anew that was early.
+#[inline]
+fn moved_to(moved: &[(Key, u64)], key: Key) -> Option<u64> {
+    let last = moved.iter().rfind(|(moved, _)| *moved == key)?;
+    Some(last.1)
 }
 
 impl Timers {
