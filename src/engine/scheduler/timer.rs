@@ -195,14 +195,22 @@ impl Timer {
     /// Takes it back, if it is set.
     #[inline]
     fn cancel(&mut self) {
-        let (timers, term) = (self.place.timers(), self.place.term());
-        let key = match self.stage {
-            Stage::Set(key) => key,
-            Stage::Young(infant) if current::cancel_young(timers, term, infant) => return,
-            Stage::Young(infant) => infant.key(),
-            Stage::Idle { .. } | Stage::Fired => return,
-        };
-        drop(timers.cancel(term, key));
+        match self.stage {
+            Stage::Set(key) => self.cancel_by_key(key),
+            Stage::Young(infant) => {
+                let (timers, term) = (self.place.timers(), self.place.term());
+                if !current::cancel_young(timers, term, infant) {
+                    self.cancel_by_key(infant.key());
+                }
+            }
+            Stage::Idle { .. } | Stage::Fired => {}
+        }
+    }
+
+    /// So that to drop what is young does not save registers for this.
+    #[inline(never)]
+    fn cancel_by_key(&self, key: Key) {
+        drop(self.place.timers().cancel(self.place.term(), key));
     }
     /// Sets it, on the P that this thread holds if it is one of the same runtime.
     #[inline]

@@ -160,19 +160,35 @@ impl Young {
         } else if self.owner.is_none_or(|first| first.data != owner.data()) {
             return None;
         }
+        if !self.cancelled.is_empty() || self.used == self.entries.len() {
+            return self.set_elsewhere(deadline);
+        }
+        self.used += 1;
+        self.set_at(self.used as u32 - 1, deadline)
+    }
+
+    /// Where one was cancelled, or in a slot yet to be reserved.
+    #[inline(never)]
+    fn set_elsewhere(&mut self, deadline: Instant) -> Option<Infant> {
         let at = match self.cancelled.pop() {
             Some(at) => at,
             None => {
+                self.grow();
                 if self.used == self.entries.len() {
-                    self.grow();
+                    return None;
                 }
-                self.used as u32
+                self.used += 1;
+                self.used as u32 - 1
             }
         };
-        let entry = self.entries.get_mut(at as usize)?;
+        self.set_at(at, deadline)
+    }
+
+    #[inline]
+    fn set_at(&mut self, at: u32, deadline: Instant) -> Option<Infant> {
+        let entry = &mut self.entries[at as usize];
         entry.generation = self.generation;
         entry.deadline = deadline;
-        self.used = self.used.max(at as usize + 1);
         Some(Infant {
             generation: NonZeroU64::new(self.generation)?,
             place: u64::from(at) << 32 | u64::from(entry.slot),
@@ -188,13 +204,23 @@ impl Young {
         }
         // The entry is not looked at: with many it would not be in the cache. Its key may be given once
         // more, as nobody has it now.
-        debug_assert!((infant.at() as usize) < self.used);
-        self.cancelled.push(infant.at());
+        let at = infant.at() as usize;
+        debug_assert!(at < self.used);
+        if at + 1 == self.used && self.cancelled.is_empty() {
+            self.used = at;
+        } else {
+            self.cancel_before(infant.at());
+        }
+        true
+    }
+
+    #[inline(never)]
+    fn cancel_before(&mut self, at: u32) {
+        self.cancelled.push(at);
         if self.cancelled.len() == self.used {
             self.cancelled.clear();
             self.used = 0;
         }
-        true
     }
 
     /// Reserves more slots, unless the runtime is being shut down.

@@ -27,6 +27,7 @@ pub(crate) fn set_young(
     let pp = unsafe { context.as_ref() }?.pp()?;
     if !before.is_null() && !ptr::eq(before, pp) {
         settle_young();
+        return None;
     }
     // SAFETY: we hold it.
     let mut young = unsafe { pp.own() }.young.borrow_mut();
