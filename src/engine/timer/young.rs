@@ -42,12 +42,12 @@ pub(crate) struct Young {
     entries: Vec<Entry>,
     /// The entries from here on had no timer in this turn.
     used: usize,
-    /// Those before that which have none any more.
+    /// Those of the entries before that which have none any more.
     cancelled: Vec<u32>,
     /// That of the keys which are given at present.
     generation: u64,
-    /// That of the first key that was given in this turn. So many keys of this P's are of timers that
-    /// arrived, or never will.
+    /// That of the first key that was given in this turn: timers with earlier ones have arrived, or were
+    /// cancelled.
     first: u64,
     /// Whom they wake. Valid while there is any.
     owner: Option<Owner>,
