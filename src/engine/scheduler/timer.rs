@@ -212,6 +212,7 @@ impl Timer {
     fn cancel_by_key(&self, key: Key) {
         drop(self.place.timers().cancel(self.place.term(), key));
     }
+
     /// Sets it, on the P that this thread holds if it is one of the same runtime.
     #[inline]
     fn set(&mut self, deadline: u64, waker: Waker) -> Result<(), Gone> {

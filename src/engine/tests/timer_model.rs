@@ -10,7 +10,7 @@ use std::task::{Wake, Waker};
 
 /// Counts how often it was woken.
 #[derive(Default)]
-struct Counted(AtomicUsize);
+pub(super) struct Counted(AtomicUsize);
 
 impl Wake for Counted {
     fn wake(self: Arc<Self>) {
@@ -19,7 +19,7 @@ impl Wake for Counted {
 }
 
 impl Counted {
-    fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 }

@@ -1,20 +1,10 @@
 //! Timers in their first turn, one thing at a time; all of it at random is in `timer_model`.
 
-use super::timer_model::timers_for_good;
+use super::timer_model::{Counted, timers_for_good};
 use crate::engine::timer::moment::moment;
 use crate::engine::timer::{Infant, Inserted, Key, NEVER, State, Term, Timers, Young};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Wake, Waker};
-
-#[derive(Default)]
-struct Counted(AtomicUsize);
-
-impl Wake for Counted {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
+use std::task::Waker;
 
 /// The timers of a P, and a G in its turn.
 struct World {
@@ -60,7 +50,7 @@ impl World {
     }
 
     fn woken(&self) -> usize {
-        self.counted.0.load(Ordering::Relaxed)
+        self.counted.count()
     }
 }
 
@@ -167,6 +157,41 @@ fn a_crowd_leaves_no_memory_behind() {
     }
     assert!(world.timers.room() <= 1_024, "{}", world.timers.room());
     assert!(world.young.room() <= 1_024, "{}", world.young.room());
+}
+
+#[test]
+fn a_crowd_of_others_that_came_after_it_leaves_no_memory_behind() {
+    let mut world = World::new();
+    let one = world.set(1);
+    assert!(world.young.cancel(one));
+    let crowd: Vec<Key> = (0..50_000).map(|n| insert(world.timers, n)).collect();
+    for key in crowd {
+        drop(world.timers.cancel(Term::default(), key));
+    }
+    for _ in 0..20 {
+        // As a P does that parks, and timers that come and go on it.
+        world.young.leave();
+        let key = insert(world.timers, 1);
+        drop(world.timers.cancel(Term::default(), key));
+    }
+    assert!(world.timers.room() <= 1_024, "{}", world.timers.room());
+}
+
+#[test]
+fn one_that_is_reset_elsewhere_again_and_again_takes_the_memory_of_one() {
+    let mut world = World::new();
+    let infant = world.set(1_000_000);
+    for n in 0..10_000 {
+        assert!(
+            world
+                .timers
+                .move_early(Term::default(), infant.key(), n + 10)
+        );
+    }
+    assert_eq!(world.timers.moved(), 1);
+    world.young.settle();
+    assert_eq!(world.timers.moved(), 0);
+    assert_eq!((world.fire(10_008), world.fire(10_009)), (0, 1));
 }
 
 #[test]

@@ -39,7 +39,7 @@ const FEW: usize = 64;
 const KEPT: usize = 1024;
 
 /// A timer that was inserted, or is yet to arrive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     pub(super) generation: u64,
     pub(super) slot: u32,

@@ -7,7 +7,8 @@
 //!
 //! This layer wakes nobody. [`Timers::expire`] returns the wakers of the timers that are due, and
 //! whoever called it wakes them, after the lock is released: no waker is cloned, woken or dropped
-//! under the lock, since all three may run the user's code.
+//! under the lock, since all three may run the user's code. Only that of a G is cloned there, where the
+//! G's young timers arrive: that runs ours.
 //!
 //! Before a timer is here it may be [`young`].
 //!
@@ -30,6 +31,7 @@ pub(crate) use young::{Infant, Young};
 use crate::engine::primitive::{AtomicU64, Mutex, MutexGuard, Ordering, lock, try_lock};
 use crate::engine::util::CachePadded;
 use heap::{Heap, Standing};
+use std::collections::BTreeMap;
 use std::task::Waker;
 
 /// The most timers that are taken out at once: so long may others have to wait for the lock. Measured with
@@ -76,7 +78,7 @@ pub(crate) struct Timers {
 struct Inner {
     heap: Heap,
     /// Timers that are early, and for when they were set anew.
-    moved: Vec<(Key, u64)>,
+    moved: BTreeMap<Key, u64>,
     term: Term,
     closed: bool,
 }
@@ -100,7 +102,7 @@ impl Timers {
             earliest: CachePadded::new(AtomicU64::new(NEVER)),
             inner: CachePadded::new(Mutex::new(Inner {
                 heap: Heap::default(),
-                moved: Vec::new(),
+                moved: BTreeMap::new(),
                 term: Term::default(),
                 closed: false,
             })),
@@ -139,6 +141,12 @@ impl Timers {
     #[cfg(test)]
     pub(crate) fn room(&self) -> usize {
         lock(&self.inner).heap.room()
+    }
+
+    /// How many were set anew before they arrived.
+    #[cfg(test)]
+    pub(crate) fn moved(&self) -> usize {
+        lock(&self.inner).moved.len()
     }
 
     /// Notes what is earliest, after a change.
@@ -257,7 +265,7 @@ impl Timers {
         let mut inner = lock(&self.inner);
         inner.closed = true;
         let wakers = inner.heap.clear();
-        inner.moved = Vec::new();
+        inner.moved.clear();
         self.publish(&inner);
         wakers
     }

@@ -14,7 +14,7 @@
 use super::heap::Standing;
 use super::moment::nanos;
 use super::{Inner, Key, Term, Timers};
-use crate::engine::primitive::lock;
+use crate::engine::primitive::{lock, try_lock};
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
 use std::task::{RawWakerVTable, Waker};
@@ -53,8 +53,6 @@ pub(crate) struct Young {
     owner: Option<Owner>,
     /// As many slots were reserved at once since memory was last given back.
     crowd: usize,
-    /// The others keep more memory than is worth keeping.
-    roomy: bool,
 }
 
 /// A reserved slot, and the timer that may be on its way there.
@@ -123,7 +121,6 @@ impl Young {
             first: 0,
             owner: None,
             crowd: 0,
-            roomy: false,
         }
     }
 
@@ -277,7 +274,9 @@ impl Young {
             };
             // Unless somebody was faster who had it, see `heap`.
             if heap.look(key) == Standing::Early {
-                let deadline = moved_to(moved, key).unwrap_or_else(|| nanos(entry.deadline));
+                let deadline = moved
+                    .get(&key)
+                    .map_or_else(|| nanos(entry.deadline), |&deadline| deadline);
                 // Cloned under the lock: that is a count, as it is a G's.
                 heap.arrive(key, deadline, Waker::clone(&owner));
             }
@@ -296,10 +295,11 @@ impl Young {
                 }
             }
         }
-        moved.clear();
+        if !moved.is_empty() {
+            moved.clear();
+        }
         self.generation = heap.generation();
         self.first = self.generation;
-        self.roomy = heap.is_roomy();
         self.timers.publish(&inner);
     }
 
@@ -314,17 +314,22 @@ impl Young {
     /// to be given up.
     pub(crate) fn leave(&mut self) {
         debug_assert!(self.is_settled());
-        if self.entries.is_empty() || !(self.roomy || self.room() > ROOMY) {
+        if self.entries.is_empty() {
             return;
         }
-        let mut inner = lock(&self.timers.inner);
+        // Who is about to sleep does not wait for the lock: then it is left to the next time.
+        let Some(mut inner) = try_lock(&self.timers.inner) else {
+            return;
+        };
         if inner.is_open(self.term) {
             let heap = &mut inner.heap;
-            self.entries
-                .iter()
-                .for_each(|entry| heap.release(entry.slot));
+            if !heap.is_roomy() && self.room() <= ROOMY {
+                return;
+            }
+            for entry in &self.entries {
+                heap.release(entry.slot);
+            }
             heap.shrink();
-            self.roomy = heap.is_roomy();
         }
         drop(inner);
         self.clear();
@@ -345,13 +350,6 @@ impl Young {
     }
 }
 
-/// For when a timer was set anew that was early.
-#[inline]
-fn moved_to(moved: &[(Key, u64)], key: Key) -> Option<u64> {
-    let last = moved.iter().rfind(|(moved, _)| *moved == key)?;
-    Some(last.1)
-}
-
 impl Timers {
     /// Has a timer that is early arrive as one that is due at `deadline`. Whether it is.
     #[must_use]
@@ -359,7 +357,7 @@ impl Timers {
         let mut inner = lock(&self.inner);
         let early = inner.is_open(term) && inner.heap.look(key) == Standing::Early;
         if early {
-            inner.moved.push((key, deadline));
+            inner.moved.insert(key, deadline);
         }
         early
     }
