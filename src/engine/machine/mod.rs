@@ -1,5 +1,6 @@
 //! M: a thread that can run Gs, how it is told what to do, and where it keeps what it is doing.
 
+mod contention;
 pub(crate) mod current;
 mod patience;
 

@@ -4,8 +4,10 @@
 //! again; to spin costs a processor that nobody else may want. So an M spins longer where that
 //! would have paid: if it is woken soon after it parked, it is patient from then on; if it sleeps
 //! long, it gets less patient each time. Longer spells give way to other threads now and then: the
-//! one that has the work may be waiting for this very CPU.
+//! one that has the work may be waiting for this very CPU. If others want it anyway, an M looks once
+//! and parks.
 
+use super::contention::Contention;
 use crate::engine::primitive::{AtomicU32, Ordering, spin_loop, thread};
 use crate::engine::sys::{Instant, now};
 use std::time::Duration;
@@ -23,20 +25,32 @@ const LOOKS: u32 = 16;
 #[derive(Debug)]
 pub(crate) struct Patience {
     nanos: AtomicU32,
+    contention: Contention,
 }
 
 impl Patience {
     pub(crate) fn new() -> Patience {
         Patience {
             nanos: AtomicU32::new(MOST.as_nanos() as u32),
+            contention: Contention::new(),
         }
+    }
+
+    /// Whether others want the processor, so that it is better to sleep than to ask.
+    #[inline]
+    pub(crate) fn gives_way(&self) -> bool {
+        self.contention.is_high()
     }
 
     /// Calls `look` until it finds something or patience runs out.
     pub(crate) fn spin<T>(&self, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+        let start = now();
+        self.contention.look(start);
+        if self.gives_way() {
+            return look();
+        }
         // Ordering: Relaxed throughout, one thread.
         let most = Duration::from_nanos(self.nanos.load(Ordering::Relaxed).into());
-        let start = now();
         let mut give_way = LEAST;
         loop {
             for _ in 0..LOOKS {
@@ -60,7 +74,9 @@ impl Patience {
     /// Learns from a sleep that began at `since` and has just ended. `woken`: by somebody, and not by
     /// the clock, as was known before.
     pub(crate) fn slept(&self, since: Instant, woken: bool) {
-        let patience = if woken && now().saturating_duration_since(since) < SHORT {
+        let now = now();
+        self.contention.look(now);
+        let patience = if woken && now.saturating_duration_since(since) < SHORT {
             MOST
         } else {
             let before = Duration::from_nanos(self.nanos.load(Ordering::Relaxed).into());

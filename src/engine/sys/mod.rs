@@ -10,6 +10,7 @@
 //! | `read` | reads into memory that is not initialised, and those that say what is left |
 //! | `pidfd` | descriptors of child processes, where there are such |
 //! | `signals` | signals to the process, counted, with a pipe that says that there were some |
+//! | `usage` | what the system has counted of a thread, or zero |
 //!
 //! On Linux the parker is a futex; elsewhere a mutex and a condition variable.
 
@@ -35,6 +36,7 @@ pub(crate) mod pidfd;
 mod read;
 #[cfg(all(unix, feature = "signal", not(loom)))]
 pub(crate) mod signals;
+mod usage;
 
 #[cfg(all(feature = "net", feature = "tokio-io", not(loom)))]
 pub(crate) use chunk::fill_chunk;
@@ -48,6 +50,7 @@ pub(crate) use read::{Left, receive_and_ask, set_inq};
 #[cfg(all(unix, feature = "net", feature = "tokio-io", not(loom)))]
 pub(crate) use read::{read_into, receive_into};
 pub(crate) use std::time::Instant;
+pub(crate) use usage::involuntary_switches;
 
 /// Where the thread was that was given a token.
 #[must_use]
