@@ -12,17 +12,18 @@ use std::time::Duration;
 
 /// How long a thread is watched before anything is concluded: to ask is a system call.
 const SPELL: Duration = Duration::from_millis(4);
-/// From how many involuntary switches in a spell on, for its length, the processor is contended. A
-/// neighbour that only computes makes one in some milliseconds; housekeeping of the kernel fewer.
+/// How many involuntary switches in a spell mean that the processor is contended. A guess: clients that
+/// are woken by each answer made some ten, and `sched_yield` where somebody waited counts as one.
 const MANY: u64 = 4;
 
 /// What an M has seen of its processor. Used by its thread alone.
 #[derive(Debug)]
 pub(super) struct Contention {
-    /// When the spell began, and how many switches there had been. Zero: there was none yet.
+    /// When the spell began, as the clock counts. Zero: there was none yet.
     since: AtomicU64,
+    /// How many switches there had been by then.
     switches: AtomicU64,
-    /// How many switches there were in the last one, for [`SPELL`].
+    /// How many switches there were between the last two looks, for each [`SPELL`].
     rate: AtomicU64,
 }
 

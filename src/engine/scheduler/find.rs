@@ -215,8 +215,8 @@ impl Shared {
         }
         // Where the processor is wanted by others, they are what the events are to come from: the longer
         // they run, the more events there are at once.
-        let asks = !m.patience.gives_way();
-        if asks
+        let asks = || !m.patience.gives_way();
+        if asks()
             && self.poll_netpoll(pp)
             && let Some(found) = self.woken_here(pp, m)
         {
@@ -232,7 +232,7 @@ impl Shared {
             if self.run_timers(pp) {
                 return self.woken_here(pp, m);
             }
-            if asks && self.poll_netpoll(pp) {
+            if asks() && self.poll_netpoll(pp) {
                 return self.woken_here(pp, m);
             }
             self.await_bound(m).or_else(|| {
