@@ -20,6 +20,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use may::coroutine;
 use runnext::runtime::{Builder, Runtime};
@@ -94,7 +95,8 @@ impl Side for Runnext {
     type Sender = sync::mpsc::Sender<usize>;
     type Receiver = sync::mpsc::Receiver<usize>;
     type Mutex = sync::Mutex<usize>;
-    type Gate = sync::Semaphore;
+    /// Not a semaphore that is closed: each task that wakes would lock it once more, against the one that wakes them.
+    type Gate = (AtomicBool, sync::Notify);
 
     fn start() -> Runtime {
         Builder::new_multi_thread()
@@ -154,16 +156,21 @@ impl Side for Runnext {
     }
 
     fn gate() -> Self::Gate {
-        sync::Semaphore::new(0)
+        (AtomicBool::new(false), sync::Notify::new())
     }
 
-    fn pass(gate: &Self::Gate) {
-        // Whoever opens it closes the semaphore.
-        assert!(wait(gate.acquire()).is_err(), "there are no permits");
+    fn pass((open, opened): &Self::Gate) {
+        // Asked for first, so that who then finds the gate shut is told when it opens.
+        let notified = opened.notified();
+        // Ordering: relaxed: who asked too late to be told has seen what the `Notify` was told, and the flag with it.
+        if !open.load(Ordering::Relaxed) {
+            wait(notified);
+        }
     }
 
-    fn open(gate: &Self::Gate) {
-        gate.close();
+    fn open((open, opened): &Self::Gate) {
+        open.store(true, Ordering::Relaxed);
+        opened.notify_waiters();
     }
 }
 
