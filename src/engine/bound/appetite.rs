@@ -16,6 +16,9 @@ use std::time::Duration;
 /// How long an M leaves other rings alone after it took something from one: what it takes to begin
 /// some dozens of Gs that wait at once. A guess, as is the next.
 const PAUSE: Duration = Duration::from_micros(20);
+/// How long it does so the first time that Gs of other Ms have woken its own: what it takes to begin a hundred Gs on
+/// stacks that were never touched.
+const WARY: Duration = Duration::from_micros(320);
 /// The longest such time.
 const LONGEST: Duration = Duration::from_millis(1);
 
@@ -34,7 +37,7 @@ impl Appetite {
     pub(crate) fn new() -> Appetite {
         Appetite {
             most: Cell::new(1),
-            pause: Cell::new(PAUSE),
+            pause: Cell::new(WARY),
             until: Cell::new(None),
             abstained: Cell::new(false),
         }
@@ -45,13 +48,13 @@ impl Appetite {
     pub(crate) fn most(&self, free: bool, chatted: bool) -> usize {
         if free {
             self.most.set(1);
-            self.pause.set(PAUSE);
+            self.pause.set(WARY);
             self.abstained.set(false);
         } else if chatted {
             self.most.set(1);
             if !self.abstained.replace(true) {
-                self.pause.set((self.pause.get() * 2).min(LONGEST));
                 self.until.set(Some(now() + self.pause.get()));
+                self.pause.set((self.pause.get() * 2).min(LONGEST));
                 return 0;
             }
         }
