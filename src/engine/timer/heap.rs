@@ -12,7 +12,8 @@
 //! it has it [pruned](Heap::prune) first.
 //!
 //! A slot may also be [reserved](Heap::reserve), for a timer that arrives later under a key that it
-//! has already. Whoever asks for it before that learns that it is [early](Standing::Early).
+//! has already. Whoever asks for it before that learns that it is [early](Standing::Early). Most never
+//! arrive: so a slot is a number at first, and has memory when something arrives in it, or in a later one.
 //!
 //! Invariants:
 //! - A slot has one entry, or is free, or is reserved. An entry is alive if the bit of its slot is set;
@@ -20,7 +21,8 @@
 //!   then the slot has no waker.
 //! - A slot's generation is that of the last key under which a timer was in it, and not below that of
 //!   any key that was given before the slot was made: it only grows, also if the slot goes and comes again.
-//! - A reserved slot is given to no other, and while there is one no slot goes.
+//!   For those without memory it is `floor`.
+//! - A reserved slot is given to no other, and does not go unless whoever reserved it gives it back.
 //! - `dead` counts the dead entries.
 
 use std::task::Waker;
@@ -85,9 +87,14 @@ pub(crate) struct Heap {
     dead: usize,
     /// The last number that was given, to an entry, a key or a [generation](Heap::generation).
     seq: u64,
-    /// As many as there were entries at once since there last were none.
+    /// How many slots there are: as many as there were entries and reserved ones at once since there last
+    /// were none.
+    made: u32,
+    /// The first of them, up to the last in which something has arrived.
     slots: Vec<Slot>,
-    /// A bit for each slot.
+    /// The generation of the others.
+    floor: u64,
+    /// A bit for each slot that has memory.
     alive: Vec<u64>,
     /// The free slots, of which the last one freed is the first to be used again.
     free: Vec<u32>,
@@ -109,7 +116,8 @@ impl Heap {
     /// For how many timers it has memory.
     #[inline]
     pub(crate) fn room(&self) -> usize {
-        self.entries.capacity().max(self.slots.capacity())
+        let slots = self.slots.capacity().max(self.free.capacity());
+        self.entries.capacity().max(slots)
     }
 
     /// Adds a timer.
@@ -125,18 +133,55 @@ impl Heap {
     /// Reserves a slot.
     #[inline]
     pub(crate) fn reserve(&mut self) -> u32 {
-        if let Some(slot) = self.free.pop() {
-            return slot;
+        match self.free.pop() {
+            Some(slot) => slot,
+            None => self.reserve_row(1),
         }
-        let slot = u32::try_from(self.slots.len()).expect("memory ends long before");
-        self.slots.push(Slot {
-            generation: self.seq,
+    }
+
+    /// Reserves as many slots, of which each but the first follows another. The first.
+    #[inline]
+    pub(crate) fn reserve_row(&mut self, count: u32) -> u32 {
+        let first = self.made;
+        self.made = first
+            .checked_add(count)
+            .expect("memory ends long before the numbers do");
+        first
+    }
+
+    /// Gives those back that [`reserve_row`](Heap::reserve_row) gave, and nobody has used, so that there are as
+    /// few slots as before. `false`: there are others after them, or they have memory.
+    ///
+    /// Afterwards no key that was given before leads to a slot without memory: whoever has reserved others has
+    /// to give new ones.
+    #[must_use]
+    pub(crate) fn release_row(&mut self, first: u32, count: u32) -> bool {
+        let last = first + count == self.made && self.slots.len() <= first as usize;
+        if last {
+            self.made = first;
+            // Their keys lead nowhere, whoever gets those numbers.
+            self.floor = self.seq;
+        }
+        last
+    }
+
+    /// Gives a slot memory.
+    #[inline]
+    fn make(&mut self, slot: u32) {
+        if slot as usize >= self.slots.len() {
+            self.make_up_to(slot);
+        }
+    }
+
+    #[cold]
+    fn make_up_to(&mut self, slot: u32) {
+        debug_assert!(slot < self.made);
+        let generation = self.floor;
+        self.slots.resize_with(slot as usize + 1, || Slot {
+            generation,
             waker: None,
         });
-        if self.slots.len() > 64 * self.alive.len() {
-            self.alive.push(0);
-        }
-        slot
+        self.alive.resize(self.slots.len().div_ceil(64), 0);
     }
 
     /// A generation for the keys of timers that will be in slots which have been reserved.
@@ -156,6 +201,7 @@ impl Heap {
     pub(crate) fn arrive(&mut self, key: Key, deadline: u64, waker: Waker) {
         debug_assert_eq!(self.look(key), Standing::Early);
         let Key { generation, slot } = key;
+        self.make(slot);
         self.slots[slot as usize] = Slot {
             generation,
             waker: Some(waker),
@@ -178,6 +224,7 @@ impl Heap {
                 Standing::Pending
             }
             Some(slot) if slot.generation < key.generation => Standing::Early,
+            None if self.floor < key.generation => Standing::Early,
             _ => Standing::Gone,
         }
     }
@@ -189,6 +236,7 @@ impl Heap {
         match self.look(key) {
             Standing::Pending => {}
             Standing::Early => {
+                self.make(key.slot);
                 self.slots[key.slot as usize].generation = key.generation;
                 self.release(key.slot);
                 return None;
@@ -258,6 +306,7 @@ impl Heap {
         let slots = std::mem::take(&mut self.slots);
         *self = Heap {
             seq: self.seq,
+            floor: self.seq,
             ..Heap::default()
         };
         slots.into_iter().filter_map(|slot| slot.waker).collect()
@@ -312,7 +361,7 @@ impl Heap {
     /// Gives memory back, if there are no timers.
     #[inline]
     pub(crate) fn shrink(&mut self) {
-        if self.is_roomy() && self.free.len() == self.slots.len() {
+        if self.is_roomy() && self.free.len() == self.made as usize {
             self.settle();
         }
     }
@@ -325,6 +374,8 @@ impl Heap {
         let crowd = self.slots.len();
         let kept = KEPT.max(crowd).max(self.room() / 2);
         // Keys that lead nowhere are those of timers that have fired.
+        self.floor = self.seq;
+        self.made = 0;
         self.slots.clear();
         self.alive.clear();
         self.free.clear();

@@ -7,16 +7,19 @@
 //! taken for it, and its waker is not counted. Where the turn ends, those that are left
 //! [arrive](Young::settle) among the others, all at once.
 //!
-//! Each has a key from the beginning, of a slot that was reserved. So whoever comes upon one from
+//! Each has a key from the beginning, of a slot that was reserved: a few are kept from turn to turn, and a turn
+//! that sets more reserves them in rows, each as long as all before it. So the number of a timer tells its key, and
+//! all that is written down is when it is due. So whoever comes upon one from
 //! elsewhere, since the G gave it away in the midst of its turn, goes to the P's other timers with that
 //! key as ever, and finds that it is early.
 
-use super::heap::Standing;
+use super::heap::{Heap, Standing};
 use super::moment::nanos;
 use super::{Inner, Key, Term, Timers};
 use crate::engine::primitive::{lock, try_lock};
 use std::mem::ManuallyDrop;
 use std::num::NonZeroU64;
+use std::ops::Range;
 use std::task::{RawWakerVTable, Waker};
 use std::time::Instant;
 
@@ -27,53 +30,41 @@ const KEPT: usize = 16;
 /// For how many there may be memory for good.
 const ROOMY: usize = 1024;
 
-/// The generation of no key.
-const NONE: u64 = 0;
-
-/// No slot.
-const GONE: u32 = u32::MAX;
-
 /// The timers that were set in this turn, and are to be woken for by one G.
 #[derive(Debug)]
 pub(crate) struct Young {
     /// Where they go to.
     timers: &'static Timers,
     term: Term,
-    entries: Vec<Entry>,
-    /// The entries from here on had no timer in this turn.
-    used: usize,
-    /// Those of the entries before that which have none any more.
+    /// When each is due; not in nanoseconds yet, as to count them takes a while. `None`: it was cancelled, and
+    /// that was noted.
+    entries: Vec<Option<Instant>>,
+    /// Those of the entries whose timers were cancelled.
     cancelled: Vec<u32>,
-    /// That of the keys which are given at present.
-    generation: u64,
-    /// That of the first key that was given in this turn: timers with earlier ones have arrived, or were
-    /// cancelled.
+    /// The slots of the first [`KEPT`]; or none, and then there are no others.
+    kept: Vec<u32>,
+    /// The generation of their keys, in this turn. Timers with earlier ones have arrived, or were cancelled.
     first: u64,
+    /// The slots of the others.
+    rows: Vec<Row>,
     /// Whom they wake. Valid while there is any.
     owner: Option<Owner>,
     /// As many slots were reserved at once since memory was last given back.
     crowd: usize,
 }
 
-/// A reserved slot, and the timer that may be on its way there.
-#[derive(Debug)]
-struct Entry {
-    slot: u32,
-    /// That of the timer's key, or [`NONE`].
+/// Slots that were reserved in this turn: as many as there were before.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    first: u32,
+    /// That of their keys.
     generation: u64,
-    /// Not in nanoseconds yet: to count them takes a while.
-    deadline: Instant,
 }
 
-impl Entry {
-    /// That of its timer.
-    #[inline]
-    fn key(&self) -> Option<Key> {
-        (self.generation != NONE).then_some(Key {
-            generation: self.generation,
-            slot: self.slot,
-        })
-    }
+/// The numbers of the entries that have the slots of a row.
+#[inline]
+fn numbers(row: usize) -> Range<usize> {
+    KEPT << row..KEPT << (row + 1)
 }
 
 /// The waker of a G in its turn, not counted.
@@ -115,10 +106,10 @@ impl Young {
             timers,
             term,
             entries: Vec::new(),
-            used: 0,
             cancelled: Vec::new(),
-            generation: 0,
-            first: 0,
+            kept: Vec::new(),
+            first: u64::MAX,
+            rows: Vec::new(),
             owner: None,
             crowd: 0,
         }
@@ -133,7 +124,7 @@ impl Young {
     /// Whether there is nothing to [settle](Young::settle).
     #[inline]
     pub(crate) fn is_settled(&self) -> bool {
-        self.used == 0 && self.entries.len() <= KEPT
+        self.entries.is_empty() && self.rows.is_empty()
     }
 
     /// For how many there is memory.
@@ -149,7 +140,7 @@ impl Young {
     /// `owner` is the waker of a G whose turn is going on, and this is settled before the turn ends.
     #[inline(always)] // It has one caller.
     pub(crate) unsafe fn set(&mut self, deadline: Instant, owner: &Waker) -> Option<Infant> {
-        if self.used == 0 {
+        if self.entries.is_empty() {
             self.owner = Some(Owner {
                 data: owner.data(),
                 vtable: owner.vtable(),
@@ -157,39 +148,57 @@ impl Young {
         } else if self.owner.is_none_or(|first| first.data != owner.data()) {
             return None;
         }
-        if !self.cancelled.is_empty() || self.used == self.entries.len() {
+        if !self.cancelled.is_empty() || self.entries.len() >= self.reserved() {
             return self.set_elsewhere(deadline);
         }
-        self.used += 1;
-        self.set_at(self.used as u32 - 1, deadline)
+        self.entries.push(Some(deadline));
+        Some(self.infant(self.entries.len() - 1))
+    }
+
+    /// How many slots it has.
+    #[inline]
+    fn reserved(&self) -> usize {
+        self.kept.len() << self.rows.len()
     }
 
     /// Where one was cancelled, or in a slot yet to be reserved.
     #[inline(never)]
     fn set_elsewhere(&mut self, deadline: Instant) -> Option<Infant> {
-        let at = match self.cancelled.pop() {
-            Some(at) => at,
-            None => {
-                self.grow();
-                if self.used == self.entries.len() {
-                    return None;
-                }
-                self.used += 1;
-                self.used as u32 - 1
-            }
-        };
-        self.set_at(at, deadline)
+        if let Some(at) = self.cancelled.pop() {
+            self.entries[at as usize] = Some(deadline);
+            return Some(self.infant(at as usize));
+        }
+        self.grow();
+        (self.entries.len() < self.reserved()).then(|| {
+            self.entries.push(Some(deadline));
+            self.infant(self.entries.len() - 1)
+        })
+    }
+
+    /// What a timer of that number is known by.
+    #[inline]
+    fn key(&self, at: usize) -> Key {
+        if at < KEPT {
+            return Key {
+                generation: self.first,
+                slot: self.kept[at],
+            };
+        }
+        let number = (at / KEPT).ilog2() as usize;
+        let row = self.rows[number];
+        Key {
+            generation: row.generation,
+            slot: row.first + (at - numbers(number).start) as u32,
+        }
     }
 
     #[inline]
-    fn set_at(&mut self, at: u32, deadline: Instant) -> Option<Infant> {
-        let entry = &mut self.entries[at as usize];
-        entry.generation = self.generation;
-        entry.deadline = deadline;
-        Some(Infant {
-            generation: NonZeroU64::new(self.generation)?,
-            place: u64::from(at) << 32 | u64::from(entry.slot),
-        })
+    fn infant(&self, at: usize) -> Infant {
+        let Key { generation, slot } = self.key(at);
+        Infant {
+            generation: NonZeroU64::new(generation).expect("a heap counts from one"),
+            place: (at as u64) << 32 | u64::from(slot),
+        }
     }
 
     /// Takes a timer out that was set here, if nobody has gone by its key or taken it out before. Whether it
@@ -202,9 +211,9 @@ impl Young {
         // The entry is not looked at: with many it would not be in the cache. Its key may be given once
         // more, as nobody has it now.
         let at = infant.at() as usize;
-        debug_assert!(at < self.used);
-        if at + 1 == self.used && self.cancelled.is_empty() {
-            self.used = at;
+        debug_assert!(at < self.entries.len());
+        if at + 1 == self.entries.len() && self.cancelled.is_empty() {
+            self.entries.truncate(at);
         } else {
             self.cancel_before(infant.at());
         }
@@ -214,9 +223,9 @@ impl Young {
     #[inline(never)]
     fn cancel_before(&mut self, at: u32) {
         self.cancelled.push(at);
-        if self.cancelled.len() == self.used {
+        if self.cancelled.len() == self.entries.len() {
             self.cancelled.clear();
-            self.used = 0;
+            self.entries.clear();
         }
     }
 
@@ -228,25 +237,31 @@ impl Young {
             return;
         }
         let heap = &mut inner.heap;
-        let more = self.entries.len().max(KEPT);
-        let deadline = Instant::now();
-        self.entries.extend((0..more).map(|_| Entry {
-            slot: heap.reserve(),
-            generation: NONE,
-            deadline,
-        }));
-        self.crowd = self.crowd.max(self.entries.len());
-        // Later than whatever was in those slots.
-        self.generation = heap.generation();
-        if self.used == 0 {
-            self.first = self.generation;
+        if self.kept.is_empty() {
+            self.keep(heap);
+        } else {
+            let count = u32::try_from(self.reserved()).expect("memory ends long before");
+            self.rows.push(Row {
+                first: heap.reserve_row(count),
+                // Later than whatever was in those slots.
+                generation: heap.generation(),
+            });
+            self.crowd = self.crowd.max(self.reserved());
         }
+    }
+
+    /// Has as many slots as it keeps from turn to turn, for keys that were never given.
+    #[inline]
+    fn keep(&mut self, heap: &mut Heap) {
+        while self.kept.len() < KEPT {
+            self.kept.push(heap.reserve());
+        }
+        self.first = heap.generation();
     }
 
     /// Has them all arrive among the P's other timers.
     #[inline]
     pub(crate) fn settle(&mut self) {
-        let used = std::mem::take(&mut self.used);
         if !self.cancelled.is_empty() {
             self.mark_cancelled();
         }
@@ -260,53 +275,51 @@ impl Young {
         let mut inner = lock(&self.timers.inner);
         if !inner.is_open(self.term) {
             drop(inner);
+            let any = !self.entries.is_empty();
             self.clear();
-            if used > 0 {
+            if any {
                 // It will poll them, and learn why.
                 owner.wake_by_ref();
             }
             return;
         }
         let Inner { heap, moved, .. } = &mut *inner;
-        for (at, entry) in self.entries[..used].iter_mut().enumerate() {
-            let Some(key) = entry.key() else {
+        for at in 0..self.entries.len() {
+            let Some(deadline) = self.entries[at] else {
                 continue;
             };
+            let key = self.key(at);
             // Unless somebody was faster who had it, see `heap`.
             if heap.look(key) == Standing::Early {
                 let deadline = moved
                     .get(&key)
-                    .map_or_else(|| nanos(entry.deadline), |&deadline| deadline);
+                    .map_or_else(|| nanos(deadline), |&deadline| deadline);
                 // Cloned under the lock: that is a count, as it is a G's.
                 heap.arrive(key, deadline, Waker::clone(&owner));
             }
             // As of now that slot is a timer's.
-            entry.generation = NONE;
             if at < KEPT {
-                entry.slot = heap.reserve();
-            } else {
-                entry.slot = GONE;
+                self.kept[at] = heap.reserve();
             }
         }
-        if self.entries.len() > KEPT {
-            for entry in self.entries.drain(KEPT..) {
-                if entry.slot != GONE {
-                    heap.release(entry.slot);
-                }
-            }
+        while let Some(row) = self.rows.pop() {
+            let entries = &self.entries;
+            give_back(heap, row, numbers(self.rows.len()), |at| {
+                entries.get(at).is_some_and(Option::is_some)
+            });
         }
+        self.entries.clear();
         if !moved.is_empty() {
             moved.clear();
         }
-        self.generation = heap.generation();
-        self.first = self.generation;
+        self.keep(heap);
         self.timers.publish(&inner);
     }
 
     #[cold]
     fn mark_cancelled(&mut self) {
         for at in self.cancelled.drain(..) {
-            self.entries[at as usize].generation = NONE;
+            self.entries[at as usize] = None;
         }
     }
 
@@ -314,7 +327,7 @@ impl Young {
     /// to be given up.
     pub(crate) fn leave(&mut self) {
         debug_assert!(self.is_settled());
-        if self.entries.is_empty() {
+        if self.kept.is_empty() {
             return;
         }
         // Who is about to sleep does not wait for the lock: then it is left to the next time.
@@ -326,8 +339,8 @@ impl Young {
             if !heap.is_roomy() && self.room() <= ROOMY {
                 return;
             }
-            for entry in &self.entries {
-                heap.release(entry.slot);
+            for &slot in &self.kept {
+                heap.release(slot);
             }
             heap.shrink();
         }
@@ -340,13 +353,29 @@ impl Young {
     fn clear(&mut self) {
         self.entries.clear();
         self.cancelled.clear();
-        self.used = 0;
+        self.kept.clear();
+        self.rows.clear();
         self.first = u64::MAX;
         let kept = ROOMY
             .max(std::mem::take(&mut self.crowd))
             .max(self.room() / 2);
         self.entries.shrink_to(kept);
         self.cancelled.shrink_to(kept);
+    }
+}
+
+/// Gives the slots of a row back, of the entries with these numbers, apart from those that are `taken`.
+#[cold]
+fn give_back(heap: &mut Heap, row: Row, numbers: Range<usize>, taken: impl Fn(usize) -> bool) {
+    let count = numbers.len() as u32;
+    let any = numbers.clone().any(&taken);
+    if !any && heap.release_row(row.first, count) {
+        return;
+    }
+    for (slot, at) in (row.first..row.first + count).zip(numbers) {
+        if !taken(at) {
+            heap.release(slot);
+        }
     }
 }
 
