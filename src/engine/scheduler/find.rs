@@ -249,7 +249,7 @@ impl Shared {
         if let Some(gp) = self.steal_any(pp, m) {
             return Found::G(gp);
         }
-        let woken = self.run_all_timers(Some(pp));
+        let woken = self.run_rested_timers(pp);
         woken
             .then(|| self.woken_here(pp, m))
             .flatten()

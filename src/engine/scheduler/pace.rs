@@ -1,15 +1,16 @@
-//! How soon an M that woke up for timers wakes up for timers again.
+//! How soon an M that took out timers, and has nothing else to do, takes out timers again.
 //!
 //! To sleep and wake up costs a context switch, some ten microseconds on each side. Where timers come
 //! thick, as when thousands of tasks sleep for some milliseconds each, an M that slept until the
-//! earliest would do so for every handful of them. So when many were due since an M last woke up for
-//! them, the next one to sleep by them rests: it sleeps until [`REST`] after that wake-up, if nothing
-//! else happens, and finds more that are due. A timer among few is not concerned, nor is any while an M
-//! is awake: it looks at all timers whenever it has nothing to run.
+//! earliest would do so for every handful of them. And one that stays awake would always find another handful,
+//! spin all the time, and each time wake a second M to share them, which comes too late for that. So when
+//! many were due since an M last had nothing else to do than to take out timers, they rest: those who have
+//! nothing else to do wait until [`REST`] after that, and then find more that are due. A timer among few is
+//! not concerned; nor is any of those whose P is busy, which looks at its timers every few turns.
 
 use crate::engine::primitive::{AtomicU64, Ordering};
 
-/// How long an M rests after it woke up for the first of many, in nanoseconds: no timer is later than
+/// How long an M rests after it began with the first of many, in nanoseconds: no timer is later than
 /// that because of it. Measured with `20,000 sleeps of 1 to 20 ms` of `vs_tokio`, whose rival wakes up once
 /// a millisecond: with half of it there are as many context switches as tokio's, and with this fewer.
 pub(super) const REST: u64 = 400_000;
@@ -23,10 +24,10 @@ const MANY: u64 = 8;
 pub(super) struct Pace {
     /// How many timers were due so far.
     fired: AtomicU64,
-    /// How many that were when an M last woke up for timers.
+    /// How many that were when an M last began to take them out, with nothing else to do.
     fired_before: AtomicU64,
     /// When that was.
-    woke: AtomicU64,
+    began: AtomicU64,
 }
 
 // Ordering: Relaxed throughout, see `Pace`.
@@ -36,23 +37,23 @@ impl Pace {
         self.fired.fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    /// An M that slept by timers is awake.
-    pub(super) fn wakes_up(&self, now: u64) {
+    /// An M that has nothing else to do begins to take out those that are due, or woke up for them.
+    pub(super) fn begins(&self, now: u64) {
         self.fired_before
             .store(self.fired.load(Ordering::Relaxed), Ordering::Relaxed);
-        self.woke.store(now, Ordering::Relaxed);
+        self.began.store(now, Ordering::Relaxed);
     }
 
-    /// Until when an M sleeps by a timer that is due at `earliest`: never less, and never more than
-    /// [`REST`] longer.
-    pub(super) fn sleeps_until(&self, earliest: u64) -> u64 {
+    /// Until when an M that has nothing else to do waits for a timer that is due at `earliest`: never less, and
+    /// never more than [`REST`] longer.
+    pub(super) fn rests_until(&self, earliest: u64) -> u64 {
         let fired = self.fired.load(Ordering::Relaxed);
         let since = fired.saturating_sub(self.fired_before.load(Ordering::Relaxed));
         if since < MANY {
             return earliest;
         }
-        let rested = self.woke.load(Ordering::Relaxed).saturating_add(REST);
-        // If somebody wakes up at this moment the rest begins anew.
+        let rested = self.began.load(Ordering::Relaxed).saturating_add(REST);
+        // If somebody begins at this moment the rest begins anew.
         rested.clamp(earliest, earliest.saturating_add(REST))
     }
 }
@@ -64,30 +65,30 @@ mod tests {
     #[test]
     fn a_timer_among_few_is_waited_for_exactly() {
         let pace = Pace::default();
-        assert_eq!(pace.sleeps_until(7), 7);
-        pace.wakes_up(100);
+        assert_eq!(pace.rests_until(7), 7);
+        pace.begins(100);
         pace.fired(MANY as usize - 1);
-        assert_eq!(pace.sleeps_until(101), 101);
+        assert_eq!(pace.rests_until(101), 101);
     }
 
     #[test]
     fn after_many_there_is_a_rest() {
         let pace = Pace::default();
-        pace.wakes_up(100);
+        pace.begins(100);
         pace.fired(MANY as usize);
-        assert_eq!(pace.sleeps_until(101), 100 + REST);
-        assert_eq!(pace.sleeps_until(100 + REST), 100 + REST);
-        assert_eq!(pace.sleeps_until(101 + REST), 101 + REST, "never early");
-        pace.wakes_up(100 + REST);
-        assert_eq!(pace.sleeps_until(101 + REST), 101 + REST, "few since then");
+        assert_eq!(pace.rests_until(101), 100 + REST);
+        assert_eq!(pace.rests_until(100 + REST), 100 + REST);
+        assert_eq!(pace.rests_until(101 + REST), 101 + REST, "never early");
+        pace.begins(100 + REST);
+        assert_eq!(pace.rests_until(101 + REST), 101 + REST, "few since then");
     }
 
     #[test]
     fn no_rest_makes_a_timer_later_than_it_takes() {
         let pace = Pace::default();
-        pace.wakes_up(1_000_000);
+        pace.begins(1_000_000);
         pace.fired(1_000);
-        assert_eq!(pace.sleeps_until(5), 5 + REST);
-        assert_eq!(pace.sleeps_until(u64::MAX), u64::MAX);
+        assert_eq!(pace.rests_until(5), 5 + REST);
+        assert_eq!(pace.rests_until(u64::MAX), u64::MAX);
     }
 }

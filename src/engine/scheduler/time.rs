@@ -106,12 +106,11 @@ impl Shared {
         self.time.places[pp.id()].timers()
     }
 
-    /// Wakes whoever waits for a timer of `pp` that is due; whether there was any.
+    /// Wakes whoever waits for a timer of `pp` that is due, unless the timers rest; whether there was any.
     #[inline]
     pub(super) fn run_timers(&self, pp: &Processor) -> bool {
         let timers = self.timers_of(pp);
-        let earliest = timers.earliest();
-        earliest != NEVER && earliest <= self.time.clock.now() && self.expire(timers, Some(pp))
+        self.ends_rest(timers.earliest()) && self.expire(timers, Some(pp))
     }
 
     /// As `run_timers`, for the timers of all Ps. `pp` is the one that this thread holds.
@@ -123,6 +122,35 @@ impl Shared {
         }
         let now = self.time.clock.now();
         earliest <= now && self.expire_all(now, pp)
+    }
+
+    /// As `run_all_timers`, unless the timers rest.
+    #[inline]
+    pub(super) fn run_rested_timers(&self, pp: &Processor) -> bool {
+        let earliest = self.earliest();
+        self.ends_rest(earliest) && self.expire_all(self.time.clock.now(), Some(pp))
+    }
+
+    /// Whether whoever has nothing else to do is to take out what is due, if the earliest timer is due at
+    /// `earliest`; then a rest may begin with that.
+    #[inline]
+    fn ends_rest(&self, earliest: u64) -> bool {
+        if earliest == NEVER {
+            return false;
+        }
+        let now = self.time.clock.now();
+        let ends = self.is_rested(earliest, now);
+        if ends {
+            self.time.pace.begins(now);
+        }
+        ends
+    }
+
+    /// Whether what is due at `earliest` is due at `now`, for those who have nothing else to do.
+    #[inline]
+    fn is_rested(&self, earliest: u64, now: u64) -> bool {
+        earliest <= now
+            && (self.time.pace.rests_until(earliest) <= now || self.time.clock.is_stopped())
     }
 
     #[cold]
@@ -185,13 +213,11 @@ impl Shared {
         NEVER
     }
 
-    /// Whether a timer is due; when the earliest is.
+    /// Whether a timer is due, for those who have nothing else to do; when the earliest is.
     pub(super) fn look_at_timers(&self) -> (bool, u64) {
         let earliest = self.earliest_alive();
-        (
-            earliest != NEVER && earliest <= self.time.clock.now(),
-            earliest,
-        )
+        let due = earliest != NEVER && self.is_rested(earliest, self.time.clock.now());
+        (due, earliest)
     }
 
     /// For how long an M may sleep that is on the list, if the earliest timer is due at `earliest`.
@@ -202,7 +228,7 @@ impl Shared {
         if earliest == NEVER || self.time.clock.is_stopped() {
             return Alarm::None;
         }
-        let moment = self.time.pace.sleeps_until(earliest);
+        let moment = self.time.pace.rests_until(earliest);
         // Ordering: Relaxed, see `ring`.
         if self.time.alarm.fetch_min(moment, Ordering::Relaxed) > moment {
             Alarm::First(self.time.clock.until(moment))
@@ -213,7 +239,7 @@ impl Shared {
 
     /// An M that slept by an alarm is awake. It looks at the timers before it sleeps again.
     pub(super) fn unset_alarm(&self) {
-        self.time.pace.wakes_up(self.time.clock.now());
+        self.time.pace.begins(self.time.clock.now());
         self.time.alarm.store(NEVER, Ordering::Relaxed);
         // Ordering: SeqCst, partner of the fence in `ring`: whoever relied on the alarm set its timer
         // before this, and the look at the timers that follows sees it.
