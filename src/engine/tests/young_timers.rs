@@ -215,3 +215,30 @@ fn slots_are_reserved_from_one_turn_to_the_next_and_do_not_pile_up() {
     assert!(world.timers.room() <= 64, "{}", world.timers.room());
     assert_eq!(Arc::strong_count(&world.counted), 2);
 }
+
+#[test]
+fn slots_that_a_turn_gave_back_serve_the_next_one() {
+    let mut world = World::new();
+    let for_good = insert(world.timers, u64::MAX / 2);
+    for n in 0..10_000 {
+        // More than are kept from turn to turn: all arrive, or every other one, or the last one.
+        let infants: Vec<Infant> = (0..40).map(|_| world.set(n)).collect();
+        let arrive = match n % 3 {
+            0 => infants.len(),
+            1 => infants.len() / 2,
+            _ => 1,
+        };
+        for &infant in &infants[..infants.len() - arrive] {
+            assert!(world.young.cancel(infant));
+        }
+        world.young.settle();
+        let fired: usize = (0..).map(|_| world.fire(n)).take_while(|&n| n > 0).sum();
+        assert_eq!(fired, arrive);
+        if n % 5 == 0 {
+            world.young.leave();
+        }
+    }
+    assert!(world.timers.room() <= 256, "{}", world.timers.room());
+    assert!(world.timers.cancel(Term::default(), for_good).is_some());
+    assert_eq!(Arc::strong_count(&world.counted), 2);
+}

@@ -22,7 +22,8 @@
 //! - A slot's generation is that of the last key under which a timer was in it, and not below that of
 //!   any key that was given before the slot was made: it only grows, also if the slot goes and comes again.
 //!   For those without memory it is `floor`.
-//! - A reserved slot is given to no other, and does not go unless whoever reserved it gives it back.
+//! - A reserved slot is given to no other, and does not go, unless whoever reserved it gives it back or its
+//!   early key is cancelled.
 //! - `dead` counts the dead entries.
 
 use std::task::Waker;
@@ -139,7 +140,13 @@ impl Heap {
         }
     }
 
-    /// Reserves as many slots, of which each but the first follows another. The first.
+    /// Reserves slots that were used before: as many as there are, and at most `most`.
+    pub(crate) fn reserve_used(&mut self, most: usize) -> Vec<u32> {
+        let rest = self.free.len().saturating_sub(most);
+        self.free.drain(rest..).collect()
+    }
+
+    /// Reserves as many slots that never were, of which each but the first follows another. The first.
     #[inline]
     pub(crate) fn reserve_row(&mut self, count: u32) -> u32 {
         let first = self.made;

@@ -54,11 +54,25 @@ pub(crate) struct Young {
 }
 
 /// Slots that were reserved in this turn: as many as there were before.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Row {
+    /// Those that others had before.
+    used: Vec<u32>,
+    /// The first of the others, which follow each other.
     first: u32,
     /// That of their keys.
     generation: u64,
+}
+
+impl Row {
+    /// Its slot of that number.
+    #[inline]
+    fn slot(&self, number: usize) -> u32 {
+        match number.checked_sub(self.used.len()) {
+            Some(number) => self.first + number as u32,
+            None => self.used[number],
+        }
+    }
 }
 
 /// The numbers of the entries that have the slots of a row.
@@ -185,10 +199,10 @@ impl Young {
             };
         }
         let number = (at / KEPT).ilog2() as usize;
-        let row = self.rows[number];
+        let row = &self.rows[number];
         Key {
             generation: row.generation,
-            slot: row.first + (at - numbers(number).start) as u32,
+            slot: row.slot(at - numbers(number).start),
         }
     }
 
@@ -240,9 +254,12 @@ impl Young {
         if self.kept.is_empty() {
             self.keep(heap);
         } else {
-            let count = u32::try_from(self.reserved()).expect("memory ends long before");
+            let count = self.reserved();
+            let used = heap.reserve_used(count);
+            let others = u32::try_from(count - used.len()).expect("memory ends long before");
             self.rows.push(Row {
-                first: heap.reserve_row(count),
+                used,
+                first: heap.reserve_row(others),
                 // Later than whatever was in those slots.
                 generation: heap.generation(),
             });
@@ -304,7 +321,7 @@ impl Young {
         }
         while let Some(row) = self.rows.pop() {
             let entries = &self.entries;
-            give_back(heap, row, numbers(self.rows.len()), |at| {
+            give_back(heap, &row, numbers(self.rows.len()), |at| {
                 entries.get(at).is_some_and(Option::is_some)
             });
         }
@@ -366,15 +383,16 @@ impl Young {
 
 /// Gives the slots of a row back, of the entries with these numbers, apart from those that are `taken`.
 #[cold]
-fn give_back(heap: &mut Heap, row: Row, numbers: Range<usize>, taken: impl Fn(usize) -> bool) {
-    let count = numbers.len() as u32;
-    let any = numbers.clone().any(&taken);
-    if !any && heap.release_row(row.first, count) {
-        return;
+fn give_back(heap: &mut Heap, row: &Row, numbers: Range<usize>, taken: impl Fn(usize) -> bool) {
+    let mut left = numbers.clone();
+    let mut others = numbers.start + row.used.len()..numbers.end;
+    let count = others.len() as u32;
+    if !others.any(&taken) && heap.release_row(row.first, count) {
+        left.end = numbers.start + row.used.len();
     }
-    for (slot, at) in (row.first..row.first + count).zip(numbers) {
+    for at in left {
         if !taken(at) {
-            heap.release(slot);
+            heap.release(row.slot(at - numbers.start));
         }
     }
 }
