@@ -448,3 +448,38 @@ fn a_task_that_blocks_its_thread_for_a_future_when_the_runtime_ends() {
     drop(rt);
     told.recv().unwrap();
 }
+
+#[test]
+fn a_future_that_blocks_in_place_for_something_on_a_stack_gets_it() {
+    for round in 0..20 {
+        let rt = multi_thread(2);
+        let drops = Drops::new();
+        let (tx, rx) = std::sync::mpsc::channel::<()>();
+        let (begun, mut has_begun) = mpsc::channel(2);
+        let (guard, begins) = (drops.guard(), begun.clone());
+        let stackful = rt.handle().go(move || {
+            let _held = (guard, tx);
+            wait(begins.send(())).unwrap();
+            wait(pending::<()>());
+        });
+        let guard = drops.guard();
+        rt.spawn(async move {
+            let _guard = guard;
+            begun.send(()).await.unwrap();
+            block_in_place(|| {
+                if round % 2 == 0 {
+                    rx.recv().unwrap_err();
+                } else {
+                    let error = runnext::runtime::Handle::current().block_on(stackful);
+                    assert!(error.unwrap_err().is_cancelled());
+                }
+            });
+        });
+        rt.block_on(async {
+            has_begun.recv().await.unwrap();
+            has_begun.recv().await.unwrap();
+        });
+        drop(rt);
+        assert_eq!(drops.alive(), 0);
+    }
+}

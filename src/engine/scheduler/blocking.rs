@@ -137,6 +137,7 @@ impl Shared {
     /// # Errors
     /// If the shutdown has begun. The closure is dropped.
     #[cfg(any(feature = "fs", feature = "io-std"))]
+    #[inline(never)] // See `current.rs`.
     pub(crate) fn spawn_owed<F, R>(&self, f: F, spawn: Spawn) -> io::Result<RawJoin<R>>
     where
         F: FnOnce() -> R + Send + 'static,
@@ -332,7 +333,7 @@ pub(crate) fn give_way<R>(f: impl FnOnce() -> R) -> R {
     let Some(pp) = context.pp() else {
         return as_blocking(f);
     };
-    context.set_stray(true);
+    shared.begin_stray(context);
     context.set_pp(None);
     shared.handoff(pp);
     let _regain = Regain { shared, context };

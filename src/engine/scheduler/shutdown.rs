@@ -7,14 +7,15 @@
 //!    runs everything that is queued, until nothing is left but stackful Gs that have begun. A G
 //!    that some thread is just waking is on the registry but in no queue; the thread brings it and
 //!    says so.
-//! 4. Meanwhile turns may go on that began before, of Ms that gave their P away in the middle, or that
-//!    run Gs of their own without one. They may be waiting for what the draining ends, so it does not
-//!    wait for them, except for their Gs; it only keeps them from striking Gs off the registry while
-//!    it looks at that: they do so under a lock.
+//! 4. Meanwhile turns may go on that began before, of Ms that gave their P away in the middle (*strays*),
+//!    or that run Gs of their own without one. They may be waiting for what the draining ends, or for
+//!    something on a stack: so it waits for none, and when there are no other Gs left than as many as
+//!    there are strays, the stacks have their turn. It only keeps those Ms from striking Gs off the
+//!    registry while it looks at that: they do so under a lock.
 //! 5. Then the stacks are *unwound*, by the Ms that keep them, each when it has come to rest; those that
 //!    may move by a thread of their own, as none of the Ms may be free for it. They come last
 //!    since a destructor on a stack may wait, for a future's task or for another stack's: the
-//!    tasks have ended by now, and the other stacks do so beside it. Whoever is the last to finish its
+//!    tasks have ended by now or are about to, and the other stacks do so beside it. Whoever is the last to finish its
 //!    part waits for what is left, and says that all is done.
 //!
 //! Only after this may the runtime be freed, which is why Gs need no reference to it.
@@ -64,6 +65,8 @@ pub(super) struct Stop {
     flag: AtomicBool,
     /// Ps that are not surrendered.
     outstanding: AtomicUsize,
+    /// Strays: Ms in the middle of a turn that gave their P away.
+    strays: AtomicUsize,
     /// The draining was left by a thread that was in the middle of a turn, and could start no other.
     left_over: AtomicBool,
     /// The draining thread, until stacks may be unwound, and Ms that have not unwound theirs.
@@ -94,6 +97,7 @@ impl Stop {
         Stop {
             flag: AtomicBool::new(false),
             outstanding: AtomicUsize::new(procs),
+            strays: AtomicUsize::new(0),
             left_over: AtomicBool::new(false),
             unwinders: AtomicUsize::new(1),
             unwinding: AtomicBool::new(false),
@@ -367,10 +371,22 @@ impl Shared {
         }
     }
 
+    /// Notes that the M in `context` is about to give its P away in the middle of a poll.
+    pub(super) fn begin_stray(&self, context: &Context) {
+        debug_assert!(!context.is_stray());
+        context.set_stray(true);
+        // Ordering: Relaxed: whoever drains has every P from those who had it after this.
+        self.stop.strays.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Notes that the M in `context`, which gave its P away in the middle of a poll, has one again, or
     /// that the poll has ended.
     pub(super) fn end_stray(&self, context: &Context) {
-        context.set_stray(false);
+        if context.is_stray() {
+            context.set_stray(false);
+            // Ordering: Relaxed: who sees it too late lets stacks end beside a task that may be about to.
+            self.stop.strays.fetch_sub(1, Ordering::Relaxed);
+        }
         // Ordering: Relaxed, only a thread that could not drain in the middle of its turn sets it.
         if self.stop.left_over.load(Ordering::Relaxed)
             && !self.is_polling_here()
@@ -380,7 +396,7 @@ impl Shared {
         }
     }
 
-    /// Finishes all Gs that have no stack, and lets the stacks be unwound. Called once, when nobody
+    /// Finishes all Gs that have no stack, other than those of strays, and lets the stacks be unwound. Called once, when nobody
     /// holds a P.
     fn drain(&self) {
         let context = Context::new(self.home());
@@ -392,7 +408,8 @@ impl Shared {
         let mut later = Vec::new();
         loop {
             let seen = self.events();
-            if !self.for_each_left(|gp| !on_a_stack(gp)) {
+            let left = self.for_each_left(|gp| !on_a_stack(gp));
+            if left == 0 {
                 break;
             }
             let mut ran = false;
@@ -407,10 +424,13 @@ impl Shared {
             }
             if !ran {
                 // Those that are left are being woken, or run.
+                if left <= self.stop.strays.load(Ordering::Relaxed) {
+                    break;
+                }
                 self.await_event(seen);
             }
         }
-        let movable = self.for_each_left(|gp| on_a_stack(gp) && !is_bound(gp));
+        let movable = self.for_each_left(|gp| on_a_stack(gp) && !is_bound(gp)) > 0;
         later.into_iter().for_each(|gp| self.global.push(gp));
         // Ordering: Release, partner of the Acquire in `unwind_bound`.
         self.stop.unwinding.store(true, Ordering::Release);
@@ -430,9 +450,9 @@ impl Shared {
         self.one_unwinder_less();
     }
 
-    /// Aborts the living Gs that `matches` holds for. Whether there are any.
-    fn for_each_left(&self, matches: impl Fn(RawG) -> bool) -> bool {
-        let mut any = false;
+    /// Aborts the living Gs that `matches` holds for. How many there are.
+    fn for_each_left(&self, matches: impl Fn(RawG) -> bool) -> usize {
+        let mut count = 0;
         let _registry = self.stop.lock_registry();
         for shard in self.shards() {
             // SAFETY: nobody owns a P's shard any more, and the others are closed, so nothing is added;
@@ -440,14 +460,14 @@ impl Shared {
             unsafe {
                 shard.for_each(|cell| {
                     if matches(cell) {
-                        any = true;
+                        count += 1;
                         // SAFETY: a G on the registry is alive.
                         abort_cell(cell);
                     }
                 });
             }
         }
-        any
+        count
     }
 
     /// How often something happened that `await_event` waits for.
