@@ -31,6 +31,7 @@ impl Shared {
 
     /// V2, after a socket was registered.
     #[cfg(feature = "net")]
+    #[inline(never)] // See `current.rs`.
     pub(crate) fn note_registered(&self) {
         if self.held_p().is_none() {
             self.see_to_watching();

@@ -26,6 +26,7 @@ fn here() -> Option<Place> {
 }
 
 #[cold]
+#[inline(never)] // See `current.rs`.
 fn here_at_large() -> Option<Place> {
     current::with(|context| {
         // SAFETY: as in `current`.
@@ -238,7 +239,7 @@ impl Timer {
 
     /// Makes it one of the P that this thread holds, if it is one of the same runtime. Whether it
     /// is. It must not be set.
-    #[inline]
+    #[inline(never)] // See `current.rs`.
     fn come_here(&mut self) -> bool {
         current::with_running(|context| {
             let Some((context, pp)) = context.and_then(|c| Some((c, c.pp()?))) else {
