@@ -104,19 +104,22 @@ async fn advancing_fires_what_is_due_and_nothing_else() {
 
 #[runnext::test(start_paused = true)]
 async fn advancing_lets_the_tasks_run_that_it_wakes() {
-    let ran = Arc::new(AtomicUsize::new(0));
-    for _ in 0..20 {
-        let ran = ran.clone();
+    let [begun, ran] = [0, 0].map(|n| Arc::new(AtomicUsize::new(n)));
+    // More than fit into a ring.
+    const TASKS: usize = 1_000;
+    for _ in 0..TASKS {
+        let (begun, ran) = (begun.clone(), ran.clone());
         runnext::spawn(async move {
+            begun.fetch_add(1, Ordering::Relaxed);
             sleep(ms(10)).await;
             ran.fetch_add(1, Ordering::Relaxed);
         });
     }
-    for _ in 0..21 {
+    while begun.load(Ordering::Relaxed) < TASKS {
         runnext::task::yield_now().await;
     }
     time::advance(ms(10)).await;
-    assert_eq!(ran.load(Ordering::Relaxed), 20);
+    assert_eq!(ran.load(Ordering::Relaxed), TASKS);
 }
 
 #[runnext::test(start_paused = true)]

@@ -81,15 +81,16 @@ pub fn resume() {
 /// # });
 /// ```
 pub async fn advance(duration: Duration) {
-    let turns = {
-        let shared = shared();
-        if shared.clock().advance(duration) == Err(Misuse::Runs) {
-            panic!("`time::advance`: the clock is not stopped; call `time::pause` first");
-        }
-        shared.run_timers_now()
-    };
-    for _ in 0..turns {
+    let shared = shared();
+    if shared.clock().advance(duration) == Err(Misuse::Runs) {
+        panic!("`time::advance`: the clock is not stopped; call `time::pause` first");
+    }
+    let turns = shared.run_timers_now();
+    loop {
         yield_now().await;
+        if shared.has_had(turns) {
+            return;
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 //! nothing else to do wait until [`REST`] after that, and then find more that are due. A timer among few is
 //! not concerned; nor is any of those whose P is busy, which looks at its timers every few turns.
 
-use crate::engine::primitive::{AtomicU64, Ordering};
+use crate::engine::primitive::{AtomicBool, AtomicU64, Ordering};
 
 /// How long an M rests after it began with the first of many, in nanoseconds: no timer is later than
 /// that because of it. Measured with `20,000 sleeps of 1 to 20 ms` of `vs_tokio`, whose rival wakes up once
@@ -28,6 +28,8 @@ pub(super) struct Pace {
     fired_before: AtomicU64,
     /// When that was.
     began: AtomicU64,
+    /// Whether it left some that were due.
+    left: AtomicBool,
 }
 
 // Ordering: Relaxed throughout, see `Pace`.
@@ -37,11 +39,18 @@ impl Pace {
         self.fired.fetch_add(count as u64, Ordering::Relaxed);
     }
 
-    /// An M that has nothing else to do begins to take out those that are due, or woke up for them.
+    /// An M that has nothing else to do begins to take out those that are due.
     pub(super) fn begins(&self, now: u64) {
         self.fired_before
             .store(self.fired.load(Ordering::Relaxed), Ordering::Relaxed);
         self.began.store(now, Ordering::Relaxed);
+    }
+
+    /// An M has taken some out. `some`: others are due still.
+    pub(super) fn leaves(&self, some: bool) {
+        if self.left.load(Ordering::Relaxed) != some {
+            self.left.store(some, Ordering::Relaxed);
+        }
     }
 
     /// Until when an M that has nothing else to do waits for a timer that is due at `earliest`: never less, and
@@ -49,7 +58,7 @@ impl Pace {
     pub(super) fn rests_until(&self, earliest: u64) -> u64 {
         let fired = self.fired.load(Ordering::Relaxed);
         let since = fired.saturating_sub(self.fired_before.load(Ordering::Relaxed));
-        if since < MANY {
+        if since < MANY || self.left.load(Ordering::Relaxed) {
             return earliest;
         }
         let rested = self.began.load(Ordering::Relaxed).saturating_add(REST);
@@ -81,6 +90,17 @@ mod tests {
         assert_eq!(pace.rests_until(101 + REST), 101 + REST, "never early");
         pace.begins(100 + REST);
         assert_eq!(pace.rests_until(101 + REST), 101 + REST, "few since then");
+    }
+
+    #[test]
+    fn there_is_no_rest_while_some_are_left_that_are_due() {
+        let pace = Pace::default();
+        pace.begins(100);
+        pace.fired(MANY as usize);
+        pace.leaves(true);
+        assert_eq!(pace.rests_until(101), 101);
+        pace.leaves(false);
+        assert_eq!(pace.rests_until(101), 100 + REST);
     }
 
     #[test]

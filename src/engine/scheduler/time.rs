@@ -185,6 +185,7 @@ impl Shared {
             // Those who were woken come first. An M that has no P wakes all, as it would be back at
             // once.
             if !more || pp.is_some_and(|pp| pp.ring.len() > CROWD) {
+                self.time.pace.leaves(more);
                 return any;
             }
         }
@@ -239,7 +240,6 @@ impl Shared {
 
     /// An M that slept by an alarm is awake. It looks at the timers before it sleeps again.
     pub(super) fn unset_alarm(&self) {
-        self.time.pace.begins(self.time.clock.now());
         self.time.alarm.store(NEVER, Ordering::Relaxed);
         // Ordering: SeqCst, partner of the fence in `ring`: whoever relied on the alarm set its timer
         // before this, and the look at the timers that follows sees it.
@@ -286,12 +286,32 @@ impl Shared {
         advances
     }
 
-    /// Wakes whoever waits for a timer that is due. How many turns it may take until they all had one.
+    /// Wakes whoever waits for a timer that is due. After how many turns they all have had one, of those
+    /// that there ever were; see `has_had`.
     #[cfg(feature = "test-util")]
-    pub(crate) fn run_timers_now(&self) -> usize {
+    #[inline(never)] // See `current.rs`.
+    pub(crate) fn run_timers_now(&self) -> u64 {
         current::settle_young();
-        self.run_all_timers(self.held_p());
-        let queued = |pp: &CachePadded<Processor>| pp.ring.len() + 1;
+        // Each time as many as one M has queued at most.
+        while self.run_all_timers(self.held_p()) {}
+        self.turns() + self.queued() as u64
+    }
+
+    /// Whether there were so many turns, or nothing is left that waits for one.
+    #[cfg(feature = "test-util")]
+    pub(crate) fn has_had(&self, turns: u64) -> bool {
+        self.turns() >= turns || self.queued() == 0
+    }
+
+    #[cfg(feature = "test-util")]
+    fn turns(&self) -> u64 {
+        self.procs.iter().map(|pp| pp.stats.polls.get()).sum()
+    }
+
+    #[cfg(feature = "test-util")]
+    fn queued(&self) -> usize {
+        let queued =
+            |pp: &CachePadded<Processor>| pp.ring.len() + usize::from(!pp.runnext.is_empty());
         self.global.len() + self.procs.iter().map(queued).sum::<usize>()
     }
 
