@@ -14,12 +14,12 @@ use std::cell::Cell;
 use std::time::Duration;
 
 /// How long an M leaves other rings alone after it took something from one: what it takes to begin
-/// some dozens of Gs that wait at once. A guess, as is the next.
+/// some dozens of Gs that wait at once. A guess.
 const PAUSE: Duration = Duration::from_micros(20);
 /// How long it does so the first time that Gs of other Ms have woken its own: what it takes to begin a hundred Gs on
 /// stacks that were never touched.
 const WARY: Duration = Duration::from_micros(320);
-/// The longest such time.
+/// The longest such time. A guess.
 const LONGEST: Duration = Duration::from_millis(1);
 
 /// What an M has learnt about the Gs that it took. Used by its thread alone.
@@ -49,7 +49,9 @@ impl Appetite {
         if free {
             self.most.set(1);
             self.pause.set(WARY);
-            self.abstained.set(false);
+            if self.abstained.replace(false) {
+                self.until.set(None);
+            }
         } else if chatted {
             self.most.set(1);
             if !self.abstained.replace(true) {
@@ -98,8 +100,8 @@ mod tests {
         assert_eq!(appetite.most(false, true), 0);
         assert!(appetite.pause.get() > longer);
 
-        appetite.until.set(None);
-        assert_eq!(appetite.most(true, false), 1);
+        assert!(appetite.until.get().is_some());
+        assert_eq!(appetite.most(true, false), 1, "it has none any more");
         assert!(appetite.pause.get() < longer);
     }
     #[test]

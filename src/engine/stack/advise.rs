@@ -50,9 +50,11 @@ impl Adviser {
         // Ordering: Relaxed, as nothing else depends on the flag.
         if ranges.len() > 1 && self.lists.load(Ordering::Relaxed) {
             // SAFETY: as this function's own.
-            done = unsafe { advise_list(ranges, advice) };
-            if done == 0 {
-                self.lists.store(false, Ordering::Relaxed);
+            match unsafe { advise_list(ranges, advice) } {
+                Ok(taken) => done = taken,
+                // A signal, or a race with other changes of the page tables.
+                Err(Some(libc::EINTR | libc::EAGAIN)) => {}
+                Err(_) => self.lists.store(false, Ordering::Relaxed),
             }
         }
         // Whatever stopped the list is met again here, with an error that tells more.
@@ -69,9 +71,12 @@ impl Adviser {
 
 /// Advises of `ranges` in one call: how many were taken.
 ///
+/// # Errors
+/// The number of the reason why none was.
+///
 /// # Safety
 /// As [`Adviser::advise`].
-unsafe fn advise_list(ranges: &[Range], advice: c_int) -> usize {
+unsafe fn advise_list(ranges: &[Range], advice: c_int) -> Result<usize, Option<i32>> {
     // SAFETY: a `Range` is an iovec, of which the kernel reads as many as it is told; what the
     // advice does is the caller's affair. An unknown call or pidfd is an error.
     let bytes = unsafe {
@@ -85,14 +90,14 @@ unsafe fn advise_list(ranges: &[Range], advice: c_int) -> usize {
         )
     };
     let Ok(mut bytes) = usize::try_from(bytes) else {
-        return 0;
+        return Err(io::Error::last_os_error().raw_os_error());
     };
     let whole = |range: &&Range| {
         let taken = bytes >= range.0.iov_len;
         bytes = bytes.saturating_sub(range.0.iov_len);
         taken
     };
-    ranges.iter().take_while(whole).count()
+    Ok(ranges.iter().take_while(whole).count())
 }
 
 /// Advises of one range.

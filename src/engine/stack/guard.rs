@@ -56,7 +56,8 @@ impl Guards {
             let (made, result) = unsafe { adviser.advise(&guards, MADV_GUARD_INSTALL) };
             match result.map_err(|error| (error.raw_os_error(), error)) {
                 Ok(()) => return (made, Ok(())),
-                Err((Some(libc::EINVAL), _)) => {
+                Err((Some(libc::EINVAL | libc::ENOSYS | libc::EPERM), _)) => {
+                    // The kernel does not know it, or a filter of system calls does not.
                     self.mprotect.store(true, Ordering::Relaxed);
                     done = made;
                 }
