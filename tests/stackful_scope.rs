@@ -39,6 +39,26 @@ fn scopes_wait_for_children_that_borrow() {
 }
 
 #[test]
+fn children_run_beside_each_other_on_several_threads() {
+    let rt = multi_thread(2);
+    let task = rt.handle().go(|| {
+        // Keeps the thread of each until the other has begun.
+        let both = std::sync::Barrier::new(2);
+        stackful::scope(|s| {
+            let children = [0; 2].map(|_| {
+                s.go(|| {
+                    both.wait();
+                    thread::current().id()
+                })
+            });
+            children.map(|child| child.join().unwrap())
+        })
+    });
+    let [one, other] = rt.block_on(task).unwrap();
+    assert_ne!(one, other);
+}
+
+#[test]
 fn a_scope_that_is_aborted_ends_its_children_first() {
     on_each_flavor(|rt| {
         rt.block_on(async {

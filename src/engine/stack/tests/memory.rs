@@ -87,6 +87,34 @@ fn a_stack_is_resident_only_as_far_as_it_was_touched() {
     }
 }
 
+#[test]
+fn no_stack_is_ever_in_a_huge_page() {
+    if !std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
+        // This kernel was built without.
+        return;
+    }
+    let pool = pool(1);
+    pool.promise(1).unwrap();
+    let stack = pool.take(None).unwrap();
+    let at = area(&stack).0;
+    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let mut here = false;
+    let flags = maps.lines().find(|line| {
+        if let Some((range, _)) = line.split_once(' ')
+            && let Some((from, to)) = range.split_once('-')
+            && let (Ok(from), Ok(to)) = (
+                usize::from_str_radix(from, 16),
+                usize::from_str_radix(to, 16),
+            )
+        {
+            here = (from..to).contains(&at);
+        }
+        here && line.starts_with("VmFlags:")
+    });
+    let flags = flags.expect("the stack is in a map that has flags");
+    assert!(flags.split(' ').any(|flag| flag == "nh"), "{flags}");
+}
+
 /// A pool with `count` free stacks on its global list, all touched; and where they lie.
 fn with_free(count: usize) -> (Pool, Vec<(usize, usize)>) {
     let pool = pool(count);
