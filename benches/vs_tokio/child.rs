@@ -1,4 +1,4 @@
-//! What needs a process of its own: resident memory and the wake-ups of an idle runtime.
+//! What needs a process of its own: resident memory, the wake-ups of an idle runtime, and system calls.
 //!
 //! Both are properties of a whole process, in which only one runtime may live. The benchmark starts itself again with
 //! [`FLAG`] and what to measure; the child prints one number and ends.
@@ -12,6 +12,9 @@
 //! **Wake-ups when idle.** The runtime works for a moment, then its root future waits, which is how a server spends the
 //! night. An observing thread lets it settle, then adds up the context switches, voluntary and not, that all threads
 //! but itself make within the window. A thread that sleeps makes none.
+//!
+//! **Echo** is the work of that name in [`networking`](crate::works::networking), for `benches/syscalls.sh`, which counts
+//! the system calls of the whole process.
 
 use std::hint::black_box;
 use std::process::{self, Command};
@@ -23,6 +26,7 @@ use std::{env, future};
 use tokio::sync::oneshot;
 
 use crate::rivals::{Rival, Runnext, Setup, Tokio};
+use crate::works::networking;
 
 /// The first argument of a child. Not for the command line.
 pub(crate) const FLAG: &str = "--child";
@@ -34,6 +38,8 @@ pub(crate) enum Measure {
     ParkedBytes { tasks: usize },
     /// Wake-ups of an idle runtime within so many milliseconds, after a quarter of that to settle.
     IdleWakeUps { millis: u64 },
+    /// Nanoseconds for so many round trips on each of 64 connections.
+    Echo { rounds: usize },
 }
 
 impl Measure {
@@ -45,6 +51,7 @@ impl Measure {
         let (what, amount) = match self {
             Self::ParkedBytes { tasks } => ("parked", tasks as u64),
             Self::IdleWakeUps { millis } => ("idle", millis),
+            Self::Echo { rounds } => ("echo", rounds as u64),
         };
         let program = env::current_exe().map_err(|e| format!("own path unknown: {e}"))?;
         let output = Command::new(program)
@@ -103,6 +110,9 @@ fn parse(args: &[String]) -> Option<(Measure, &str, Setup)> {
         "idle" => Measure::IdleWakeUps {
             millis: amount.parse().ok()?,
         },
+        "echo" => Measure::Echo {
+            rounds: amount.parse().ok()?,
+        },
         _ => return None,
     };
     let setup = Setup {
@@ -119,6 +129,9 @@ fn measure_here<R: Rival>(measure: Measure, setup: Setup) -> Result<f64, String>
         Measure::ParkedBytes { tasks } => parked_bytes::<R>(&runtime, tasks),
         Measure::IdleWakeUps { millis } => {
             idle_wake_ups::<R>(&runtime, Duration::from_millis(millis))
+        }
+        Measure::Echo { rounds } => {
+            Ok(networking::tcp_echo::<R>(&runtime, rounds).as_nanos() as f64)
         }
     }
 }

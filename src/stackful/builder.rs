@@ -45,8 +45,8 @@ impl<'a> Builder<'a> {
         self
     }
 
-    /// The least size of its stack in bytes, rounded up to whole pages; at most 1 GiB. Up to 2 KiB of
-    /// it are the runtime's.
+    /// The least size of its stack in bytes, rounded up to whole pages, at most 1 GiB; without effect unless it is
+    /// more than the usual size. Up to 2 KiB of it are the runtime's.
     ///
     /// If it is no larger than the usual size, which is that of
     /// [`runtime::Builder::stack_size`](crate::runtime::Builder::stack_size), the task gets the usual

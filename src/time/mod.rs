@@ -38,9 +38,10 @@
 //! exactly as long; how late it wakes up is up to the operating system, some tens of microseconds on
 //! Linux. A task whose timer is due is then ready like any other, and waits for its turn.
 //!
-//! Where timers come thick, a thread that has nothing else to do does not wake up for each: once eight or
-//! more were due, it waits for 0.4 ms and then sees to all that have become due. So a timer among many may be
-//! that much later, and thousands of them cost a few context switches.
+//! The exception is where timers come thick. There a thread that has nothing else to do does not wake up for
+//! each: once eight or more of the runtime's were due, the next are seen to when 0.4 ms have passed since it
+//! began with those. So a timer may be that much later where there are many, whosever they are, and
+//! thousands of them cost a few context switches.
 //!
 //! # What it costs
 //!

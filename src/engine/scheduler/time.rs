@@ -7,6 +7,8 @@
 //! - by an M that sleeps. It sleeps no longer than until the earliest timer of all Ps, and takes a
 //!   P and the timers that are due; or the timers alone, if no P is idle.
 //!
+//! Those who have nothing else to do [rest](super::pace) where timers come thick.
+//!
 //! Parking comes in again as in the essay in `scheduler/mod.rs`. Whoever sets a timer on a P that it
 //! does not hold, and sets the earliest, fences and has a parked M look again, or starts one. An M
 //! that parks announces it, fences, and reads what is earliest. And the holder of a P who gives it
