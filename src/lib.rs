@@ -161,11 +161,12 @@ pub mod time;
 #[cfg(not(loom))]
 pub use task::spawn;
 
-#[cfg(stackful)]
+// rustc shows the line with the `cfg` to whoever uses these where they are not.
+#[cfg(stackful)] // Feature `stackful`, on Linux on x86-64 or aarch64.
 pub mod guide;
-#[cfg(stackful)]
+#[cfg(stackful)] // Feature `stackful`, on Linux on x86-64 or aarch64.
 pub mod stackful;
-#[cfg(stackful)]
+#[cfg(stackful)] // Feature `stackful`, on Linux on x86-64 or aarch64.
 pub use stackful::{go, wait};
 
 /// Channels, locks and other ways for tasks to meet: tokio's, which need no runtime, re-exported.
