@@ -455,17 +455,24 @@ fn a_future_that_blocks_in_place_for_something_on_a_stack_gets_it() {
         let rt = multi_thread(2);
         let drops = Drops::new();
         let (tx, rx) = std::sync::mpsc::channel::<()>();
-        let (begun, mut has_begun) = mpsc::channel(2);
-        let (guard, begins) = (drops.guard(), begun.clone());
-        let stackful = rt.handle().go(move || {
-            let _held = (guard, tx);
-            wait(begins.send(())).unwrap();
-            wait(pending::<()>());
+        let [future_begun, waits] = [0; 2].map(|_| Arc::new(AtomicBool::new(false)));
+        let guard = drops.guard();
+        let stackful = rt.handle().go({
+            let (future_begun, waits) = (future_begun.clone(), waits.clone());
+            move || {
+                let _held = (guard, tx);
+                // Keeps the thread, so that the future blocks another one: this one is the task's.
+                while !future_begun.load(Ordering::Relaxed) {
+                    thread::yield_now();
+                }
+                waits.store(true, Ordering::Relaxed);
+                wait(pending::<()>());
+            }
         });
         let guard = drops.guard();
         rt.spawn(async move {
             let _guard = guard;
-            begun.send(()).await.unwrap();
+            future_begun.store(true, Ordering::Relaxed);
             block_in_place(|| {
                 if round % 2 == 0 {
                     rx.recv().unwrap_err();
@@ -475,10 +482,9 @@ fn a_future_that_blocks_in_place_for_something_on_a_stack_gets_it() {
                 }
             });
         });
-        rt.block_on(async {
-            has_begun.recv().await.unwrap();
-            has_begun.recv().await.unwrap();
-        });
+        while !waits.load(Ordering::Relaxed) {
+            thread::yield_now();
+        }
         drop(rt);
         assert_eq!(drops.alive(), 0);
     }
