@@ -249,3 +249,21 @@ fn a_named_pipe_is_opened_before_anybody_writes() {
         assert_eq!(receiver.read(&mut buf).await.unwrap(), 0);
     });
 }
+
+#[test]
+fn a_blocking_socket_is_refused() {
+    use std::os::unix::net as std_net;
+    on_each(|| async {
+        let path = FreePath::new();
+        let (stream, _other) = std_net::UnixStream::pair().unwrap();
+        let (datagram, _other) = std_net::UnixDatagram::pair().unwrap();
+        for error in [
+            UnixStream::from_std(stream).unwrap_err(),
+            UnixDatagram::from_std(datagram).unwrap_err(),
+            UnixListener::from_std(std_net::UnixListener::bind(&path.0).unwrap()).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+            assert!(error.to_string().contains("set_nonblocking"), "{error}");
+        }
+    });
+}

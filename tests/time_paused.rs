@@ -123,6 +123,24 @@ async fn advancing_lets_the_tasks_run_that_it_wakes() {
 }
 
 #[runnext::test(start_paused = true)]
+async fn timers_that_come_thick_are_exact() {
+    let start = Instant::now();
+    let mut tasks = runnext::task::JoinSet::new();
+    for n in 0..100 {
+        // Many at once, and more before a thread would wake up again for those of a clock that runs.
+        let after = ms(1) + Duration::from_micros(10) * (n / 20);
+        tasks.spawn(async move {
+            sleep(after).await;
+            assert_eq!(start.elapsed(), after);
+        });
+    }
+    while let Some(task) = tasks.join_next().await {
+        task.unwrap();
+    }
+    assert_eq!(start.elapsed(), ms(1) + Duration::from_micros(40));
+}
+
+#[runnext::test(start_paused = true)]
 async fn a_reset_sleep_is_due_at_the_new_time() {
     let mut sleep = task::spawn(sleep(ms(100)));
     assert_pending!(sleep.poll());
