@@ -42,10 +42,12 @@ if ! command -v strace >/dev/null; then
     fi
 fi
 
+# Once for its messages, and once more for where the program is.
+cargo bench --bench vs_tokio --no-run
 program=$(cargo bench --bench vs_tokio --no-run --message-format=json 2>/dev/null |
     sed -n 's/.*"executable":"\([^"]*vs_tokio-[^"]*\)".*/\1/p' | tail -1)
 [[ -x $program ]] || {
-    echo "error: the benchmark was not built; see: cargo bench --bench vs_tokio --no-run" >&2
+    echo "error: cargo has not said where the benchmark is" >&2
     exit 1
 }
 counts=$(mktemp)

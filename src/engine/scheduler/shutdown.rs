@@ -15,8 +15,8 @@
 //! 5. Then the stacks are *unwound*, by the Ms that keep them, each when it has come to rest; those that
 //!    may move by a thread of their own, as none of the Ms may be free for it. They come last
 //!    since a destructor on a stack may wait, for a future's task or for another stack's: the
-//!    tasks have ended by now or are about to, and the other stacks do so beside it. Whoever is the last to finish its
-//!    part waits for what is left, and says that all is done.
+//!    tasks have ended by now or are about to, and the other stacks do so beside it. Whoever is the
+//!    last to finish its part waits for what is left, and says that all is done.
 //!
 //! Only after this may the runtime be freed, which is why Gs need no reference to it.
 
@@ -396,8 +396,8 @@ impl Shared {
         }
     }
 
-    /// Finishes all Gs that have no stack, other than those of strays, and lets the stacks be unwound. Called once, when nobody
-    /// holds a P.
+    /// Finishes all Gs that have no stack, other than those of strays, and lets the stacks be unwound.
+    /// Called once, when nobody holds a P.
     fn drain(&self) {
         let context = Context::new(self.home());
         let _entered = Entered::new(&context, Role::Running);
