@@ -153,6 +153,10 @@ impl Future for Sleep {
 /// Whether `timer` has fired, which takes a unit of budget then.
 #[inline]
 pub(super) fn poll(timer: &mut Timer, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    // What is most often so in one call.
+    if timer.begin(deadline.into_std(), cx) {
+        return Poll::Pending;
+    }
     match ready!(coop::poll_and_pay(cx, |cx| timer.poll(deadline.into_std(), cx))) {
         Ok(()) => Poll::Ready(()),
         Err(Gone) => gone(),

@@ -68,7 +68,7 @@ struct Thread {
     budget: Cell<Option<u8>>,
     /// The current `LocalSet`, or null: the only owner of its box.
     local: Cell<*mut Set>,
-    /// The P with young timers, which this thread holds; or null: there are none.
+    /// The P that may have young timers, and is held by this thread; or null: there are none.
     young: Cell<*const Processor>,
     /// Its number, or 0 if it has none yet.
     number: Cell<usize>,

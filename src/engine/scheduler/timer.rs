@@ -9,7 +9,7 @@ use super::station::Place;
 use crate::engine::current;
 use crate::engine::sys::Instant;
 use crate::engine::timer::moment::nanos;
-use crate::engine::timer::{Infant, Inserted, Key, State};
+use crate::engine::timer::{Inserted, Key, Packed, Stage, State};
 use std::task::{Context, Poll, Waker};
 
 /// The timers for those who set one here: of the P that this thread holds, or of any.
@@ -44,20 +44,11 @@ fn here_at_large() -> Option<Place> {
 #[derive(Debug)]
 pub(crate) struct Timer {
     place: Place,
-    stage: Stage,
+    stage: Packed,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Stage {
-    /// Nobody has waited for it yet. `checked`: its deadline lay ahead when it was set.
-    Idle { checked: bool },
-    /// It is set.
-    Set(Key),
-    /// It is set, and young; or was when this was last looked at. Nobody has gone by its key yet.
-    Young(Infant),
-    /// It has fired.
-    Fired,
-}
+// See `Packed`.
+const _: () = assert!(size_of::<Timer>() + size_of::<Instant>() <= 48);
 
 /// The runtime of a timer is being shut down, or is gone.
 #[derive(Clone, Copy, Debug)]
@@ -71,13 +62,13 @@ impl Timer {
     pub(crate) fn new(ahead: bool) -> Option<Timer> {
         Some(Timer {
             place: here()?,
-            stage: Stage::Idle { checked: ahead },
+            stage: Stage::Idle { checked: ahead }.into(),
         })
     }
 
     /// Whether it has fired.
     pub(crate) fn is_fired(&self) -> bool {
-        match self.stage {
+        match self.stage.stage() {
             Stage::Idle { .. } => false,
             Stage::Fired => true,
             Stage::Set(_) | Stage::Young(_) => {
@@ -98,7 +89,7 @@ impl Timer {
         deadline: Instant,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Gone>> {
-        let key = match self.stage {
+        let key = match self.stage.stage() {
             Stage::Fired => return Poll::Ready(Ok(())),
             Stage::Idle { checked } => return self.first_poll(checked, deadline, cx),
             Stage::Set(_) | Stage::Young(_) => self.grow().expect("it is set"),
@@ -106,7 +97,7 @@ impl Timer {
         match self.place.timers().poll(self.place.term(), key, cx.waker()) {
             State::Pending => Poll::Pending,
             State::Fired => {
-                self.stage = Stage::Fired;
+                self.stage = Stage::Fired.into();
                 Poll::Ready(Ok(()))
             }
             State::Closed => Poll::Ready(Err(Gone)),
@@ -118,12 +109,32 @@ impl Timer {
                     Ok(_old) => Poll::Pending,
                     Err((State::Closed, _new)) => Poll::Ready(Err(Gone)),
                     Err(_) => {
-                        self.stage = Stage::Fired;
+                        self.stage = Stage::Fired.into();
                         Poll::Ready(Ok(()))
                     }
                 }
             }
         }
+    }
+
+    /// Sets it if that is easily done: nobody has waited for it yet, its deadline is known to lie ahead, there
+    /// is budget left, of which this takes none, and it can be young. Whether it did; if not, it is for
+    /// [`poll`](Timer::poll) to do.
+    #[inline]
+    pub(crate) fn begin(&mut self, deadline: Instant, cx: &Context<'_>) -> bool {
+        matches!(self.stage.stage(), Stage::Idle { checked: true })
+            && self.begin_young(deadline, cx)
+    }
+
+    /// Sets it as one that is young, if it can be. Whether it did.
+    #[inline]
+    fn begin_young(&mut self, deadline: Instant, cx: &Context<'_>) -> bool {
+        let (timers, term) = (self.place.timers(), self.place.term());
+        let infant = current::set_young(timers, term, deadline, cx.waker());
+        if let Some(infant) = infant {
+            self.stage = Stage::Young(infant).into();
+        }
+        infant.is_some()
     }
 
     #[inline]
@@ -134,12 +145,10 @@ impl Timer {
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Gone>> {
         if !checked && nanos(deadline) <= self.place.now() {
-            self.stage = Stage::Fired;
+            self.stage = Stage::Fired.into();
             return Poll::Ready(Ok(()));
         }
-        let (timers, term) = (self.place.timers(), self.place.term());
-        if let Some(infant) = current::set_young(timers, term, deadline, cx.waker()) {
-            self.stage = Stage::Young(infant);
+        if self.begin_young(deadline, cx) {
             return Poll::Pending;
         }
         match self.set(nanos(deadline), cx.waker().clone()) {
@@ -150,7 +159,7 @@ impl Timer {
 
     /// Sets it to another time. Whoever waits for it goes on to wait, unless it has fired.
     pub(crate) fn reset(&mut self, deadline: Instant) {
-        let young = matches!(self.stage, Stage::Young(_));
+        let young = matches!(self.stage.stage(), Stage::Young(_));
         let deadline = nanos(deadline);
         if let Some(key) = self.grow() {
             let (timers, term) = (self.place.timers(), self.place.term());
@@ -163,19 +172,19 @@ impl Timer {
                 return;
             }
         }
-        self.stage = Stage::Idle { checked: false };
+        self.stage = Stage::Idle { checked: false }.into();
     }
 
     /// As `reset`, of a timer for which nobody waits.
     pub(crate) fn rewind(&mut self) {
         self.cancel();
-        self.stage = Stage::Idle { checked: false };
+        self.stage = Stage::Idle { checked: false }.into();
     }
 
     /// Its key, if it is set. If it was young on this thread, it no longer is.
     #[inline]
     fn grown(&self) -> Option<Key> {
-        match self.stage {
+        match self.stage.stage() {
             Stage::Set(key) => Some(key),
             Stage::Young(infant) => {
                 current::settle_young();
@@ -189,14 +198,14 @@ impl Timer {
     #[inline]
     fn grow(&mut self) -> Option<Key> {
         let key = self.grown()?;
-        self.stage = Stage::Set(key);
+        self.stage = Stage::Set(key).into();
         Some(key)
     }
 
     /// Takes it back, if it is set.
     #[inline]
     fn cancel(&mut self) {
-        match self.stage {
+        match self.stage.stage() {
             Stage::Set(key) => self.cancel_by_key(key),
             Stage::Young(infant) => {
                 let (timers, term) = (self.place.timers(), self.place.term());
@@ -217,7 +226,7 @@ impl Timer {
     /// Sets it, on the P that this thread holds if it is one of the same runtime.
     #[inline]
     fn set(&mut self, deadline: u64, waker: Waker) -> Result<(), Gone> {
-        self.stage = Stage::Idle { checked: false };
+        self.stage = Stage::Idle { checked: false }.into();
         let holds = self.come_here();
         let key = match self
             .place
@@ -233,7 +242,7 @@ impl Timer {
             }
             Inserted::Closed(_waker) => return Err(Gone),
         };
-        self.stage = Stage::Set(key);
+        self.stage = Stage::Set(key).into();
         Ok(())
     }
 

@@ -23,9 +23,11 @@
 pub(crate) mod clock;
 mod heap;
 pub(crate) mod moment;
+mod stage;
 mod young;
 
 pub(crate) use heap::{Key, NEVER};
+pub(crate) use stage::{Packed, Stage};
 pub(crate) use young::{Infant, Young};
 
 use crate::engine::primitive::{AtomicU64, Mutex, MutexGuard, Ordering, lock, try_lock};

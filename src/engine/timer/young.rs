@@ -91,9 +91,9 @@ struct Owner {
 /// A timer that is young: its key, and where it is. Packed, so that it is returned in two registers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Infant {
-    generation: NonZeroU64,
-    /// The slot and, above it, the number of its entry.
-    place: u64,
+    pub(super) generation: NonZeroU64,
+    /// The slot and, above it, the number of its entry, which is less than `u32::MAX`.
+    pub(super) place: u64,
 }
 
 impl Infant {
@@ -279,6 +279,9 @@ impl Young {
     /// Has them all arrive among the P's other timers.
     #[inline]
     pub(crate) fn settle(&mut self) {
+        if self.is_settled() {
+            return;
+        }
         if !self.cancelled.is_empty() {
             self.mark_cancelled();
         }

@@ -9,7 +9,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 /// Sets a timer that will wake `waker`, if that is one of the G that runs here, and `timers` are those of
-/// the P that this thread holds. `None`: it has to be inserted.
+/// the P that this thread holds, and the budget is not used up. `None`: it has to be inserted, or to wait.
 #[inline(never)]
 pub(crate) fn set_young(
     timers: &'static Timers,
@@ -17,7 +17,14 @@ pub(crate) fn set_young(
     deadline: Instant,
     waker: &Waker,
 ) -> Option<Infant> {
-    let (gp, context, before) = THREAD.with(|t| (t.curg.get(), t.running.get(), t.young.get()));
+    let (gp, context, before) = THREAD.with(|t| {
+        // Without budget it is as if no G ran here.
+        let gp = match t.budget.get() {
+            Some(0) => ptr::null(),
+            _ => t.curg.get(),
+        };
+        (gp, t.running.get(), t.young.get())
+    });
     // SAFETY: as in `with_g`.
     let g = unsafe { gp.as_ref() }?;
     if !g.is_woken_by(waker) {
@@ -49,11 +56,7 @@ pub(crate) fn cancel_young(timers: &'static Timers, term: Term, infant: Infant) 
     };
     // SAFETY: we hold it.
     let mut young = unsafe { pp.own() }.young.borrow_mut();
-    let was_here = young.go_to(timers, term) && young.cancel(infant);
-    if young.is_settled() {
-        note(ptr::null());
-    }
-    was_here
+    young.go_to(timers, term) && young.cancel(infant)
 }
 
 /// Has the young timers of the P that this thread holds arrive among the others, if there are any.
