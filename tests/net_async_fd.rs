@@ -129,6 +129,28 @@ fn what_cannot_be_waited_for_comes_back() {
     });
 }
 
+#[test]
+fn whoever_vouches_for_a_descriptor_may_register_it_by_that_name() {
+    current_thread().block_on(async {
+        let (one, mut other) = std_pair();
+        // SAFETY: it is open until it is taken out again.
+        let one = unsafe { AsyncFd::register(one) }.unwrap();
+        other.write_all(b"x").unwrap();
+        one.readable().await.unwrap().retain_ready();
+        one.writable().await.unwrap().retain_ready();
+        let one = one.into_inner();
+        // SAFETY: as above.
+        let one = unsafe { AsyncFd::register_with_interest(one, Interest::WRITABLE) }.unwrap();
+        one.writable().await.unwrap().retain_ready();
+        assert!(poll_once(&mut pin!(one.readable())).await.is_pending());
+        let file = std::fs::File::open("Cargo.toml").unwrap();
+        // SAFETY: as above.
+        let refused = unsafe { AsyncFd::register(file) }.unwrap_err();
+        let (_file, error) = refused.into_parts();
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+    });
+}
+
 #[derive(Debug)]
 struct BorrowedStream<'a>(&'a std::os::unix::net::UnixStream);
 

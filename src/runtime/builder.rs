@@ -1,6 +1,7 @@
 //! How a runtime is put together.
 
 use super::{Handle, Runtime};
+use crate::engine::netpoll::Batches;
 #[cfg(stackful)]
 use crate::engine::scheduler::stackful::Stacks;
 use crate::engine::scheduler::{Config, DEFAULT_NAME, Hooks, Shared, default_procs, entropy};
@@ -10,6 +11,9 @@ use std::time::Duration;
 
 /// The most processors of one runtime: the width of a G's shard number, less some.
 const MOST_WORKERS: usize = 32_768;
+
+/// The most events of sockets that are seen to at once.
+const MOST_EVENTS: usize = 65_536;
 
 /// What kind of runtime a handle belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +56,8 @@ pub struct Builder {
     unpark: Option<Arc<dyn Fn() + Send + Sync>>,
     global_queue_interval: u32,
     event_interval: u32,
+    idle_events: usize,
+    busy_events: Option<usize>,
     #[cfg(feature = "test-util")]
     start_paused: bool,
     seed: Option<u64>,
@@ -85,6 +91,8 @@ impl Builder {
             unpark: None,
             global_queue_interval: 61,
             event_interval: 61,
+            idle_events: 512,
+            busy_events: None,
             #[cfg(feature = "test-util")]
             start_paused: false,
             seed: None,
@@ -277,6 +285,42 @@ impl Builder {
         self
     }
 
+    /// How many I/O events are seen to at once: those that come with it stay with the system until
+    /// the next time. The default is 512; more than 65,536 count as that many.
+    ///
+    /// # Panics
+    /// If `events` is 0.
+    #[track_caller]
+    pub fn max_io_events_per_tick(&mut self, events: usize) -> &mut Builder {
+        assert!(
+            events > 0,
+            "`max_io_events_per_tick` cannot be 0: no socket would ever be ready"
+        );
+        self.idle_events = events.min(MOST_EVENTS);
+        self
+    }
+
+    /// The same where a worker looks for them without waiting, as it does every
+    /// [`event_interval`](Builder::event_interval) turns. By default it is
+    /// [`max_io_events_per_tick`](Builder::max_io_events_per_tick).
+    ///
+    /// The tasks that are woken go to the queue of that worker, which has room for 256. Where a server
+    /// has more to do than it can, a smaller number leaves the rest of the events with the system, for a
+    /// worker that has less.
+    ///
+    /// # Panics
+    /// If `events` is 0.
+    #[track_caller]
+    pub fn max_io_events_per_busy_tick(&mut self, events: usize) -> &mut Builder {
+        assert!(
+            events > 0,
+            "`max_io_events_per_busy_tick` cannot be 0: where all workers are busy no socket would \
+             ever be ready"
+        );
+        self.busy_events = Some(events.min(MOST_EVENTS));
+        self
+    }
+
     /// Enables everything that the crate's features offer.
     pub fn enable_all(&mut self) -> &mut Builder {
         self.enable_io().enable_time()
@@ -338,6 +382,10 @@ impl Builder {
             multi,
             global_queue_interval: self.global_queue_interval,
             event_interval: self.event_interval,
+            batches: Batches {
+                idle: self.idle_events,
+                busy: self.busy_events.unwrap_or(self.idle_events),
+            },
             #[cfg(feature = "test-util")]
             start_paused: self.start_paused,
             max_blocking_threads: self.max_blocking_threads,
@@ -368,6 +416,8 @@ impl std::fmt::Debug for Builder {
             .field("thread_keep_alive", &self.keep_alive)
             .field("global_queue_interval", &self.global_queue_interval)
             .field("event_interval", &self.event_interval)
+            .field("max_io_events_per_tick", &self.idle_events)
+            .field("max_io_events_per_busy_tick", &self.busy_events)
             .field("seed", &self.seed)
             .finish_non_exhaustive()
     }

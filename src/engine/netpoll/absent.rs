@@ -1,12 +1,13 @@
 //! The netpoller of a build without the feature `net`: there is never anything to wait for.
 
+use super::Batches;
 use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::task::Waker;
 use std::time::Duration;
 
 /// A netpoller without sockets.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Netpoll;
 
 /// What nobody ever holds.
@@ -14,6 +15,11 @@ pub(crate) struct Netpoll;
 pub(crate) struct Seat<'a>(Infallible, PhantomData<&'a Netpoll>);
 
 impl Netpoll {
+    /// With nothing to ask for.
+    pub(crate) fn new(_batches: Batches) -> Netpoll {
+        Netpoll
+    }
+
     /// Never.
     #[inline]
     pub(crate) fn is_used(&self) -> bool {

@@ -1,5 +1,6 @@
 //! The netpoller itself, and what a socket has of it.
 
+use super::Batches;
 use super::readiness::Readiness;
 use super::room::Room;
 use super::slot::{Direction, Event, Key, Slot};
@@ -23,6 +24,7 @@ const WAKER: usize = usize::MAX;
 /// Which sockets are ready, and who waits for them.
 #[derive(Debug)]
 pub(crate) struct Netpoll {
+    batches: Batches,
     open: OnceLock<Open>,
     opening: Mutex<()>,
     slots: Table,
@@ -41,9 +43,24 @@ struct Open {
     wait: Mutex<Wait>,
 }
 
-impl Default for Netpoll {
-    fn default() -> Netpoll {
+impl Open {
+    fn new(batches: Batches) -> io::Result<Open> {
+        let poll = mio::Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        let waker = mio::Waker::new(&registry, mio::Token(WAKER))?;
+        Ok(Open {
+            registry,
+            waker,
+            wait: Mutex::new(Wait::new(poll, batches)),
+        })
+    }
+}
+
+impl Netpoll {
+    /// Without sockets.
+    pub(crate) fn new(batches: Batches) -> Netpoll {
         Netpoll {
+            batches,
             open: OnceLock::new(),
             opening: Mutex::default(),
             slots: Table::new(),
@@ -52,22 +69,7 @@ impl Default for Netpoll {
             shut: AtomicBool::new(false),
         }
     }
-}
 
-impl Open {
-    fn new() -> io::Result<Open> {
-        let poll = mio::Poll::new()?;
-        let registry = poll.registry().try_clone()?;
-        let waker = mio::Waker::new(&registry, mio::Token(WAKER))?;
-        Ok(Open {
-            registry,
-            waker,
-            wait: Mutex::new(Wait::new(poll)),
-        })
-    }
-}
-
-impl Netpoll {
     fn open(&self) -> io::Result<&Open> {
         if let Some(open) = self.open.get() {
             return Ok(open);
@@ -76,7 +78,7 @@ impl Netpoll {
         match self.open.get() {
             Some(open) => Ok(open),
             None => {
-                let open = Open::new()?;
+                let open = Open::new(self.batches)?;
                 Ok(self.open.get_or_init(|| open))
             }
         }

@@ -35,6 +35,17 @@ mod wait;
 #[path = "absent.rs"]
 mod driver;
 
+/// How many events the system is asked for at once, at most.
+#[cfg(not(loom))]
+#[cfg_attr(not(feature = "net"), allow(dead_code))] // There are none then.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Batches {
+    /// By who has nothing else to do.
+    pub(crate) idle: usize,
+    /// By who does not wait for them.
+    pub(crate) busy: usize,
+}
+
 #[cfg(all(feature = "net", not(loom)))]
 pub(crate) use driver::{Gone, Registration, gone};
 #[cfg(not(loom))]

@@ -1,13 +1,11 @@
 //! The wait on Linux: to the nanosecond, which mio's is not.
 
+use super::Batches;
 use super::readiness::Readiness;
 use crate::engine::primitive::{AtomicBool, Ordering};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
-
-/// How many events one wait returns at most.
-const EVENTS: usize = 512;
 
 /// The kernel has no `epoll_pwait2`, which came with Linux 5.11.
 static ONLY_MILLIS: AtomicBool = AtomicBool::new(false);
@@ -15,14 +13,18 @@ static ONLY_MILLIS: AtomicBool = AtomicBool::new(false);
 /// Waits for events.
 pub(super) struct Wait {
     poll: mio::Poll,
+    /// Room for the events of one wait.
     events: Box<[libc::epoll_event]>,
+    batches: Batches,
 }
 
 impl Wait {
-    pub(super) fn new(poll: mio::Poll) -> Wait {
+    pub(super) fn new(poll: mio::Poll, batches: Batches) -> Wait {
+        let most = batches.idle.max(batches.busy);
         Wait {
             poll,
-            events: vec![libc::epoll_event { events: 0, u64: 0 }; EVENTS].into(),
+            events: vec![libc::epoll_event { events: 0, u64: 0 }; most].into(),
+            batches,
         }
     }
 
@@ -49,11 +51,16 @@ impl Wait {
 
     fn epoll(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         let precise = timeout.filter(|timeout| !timeout.is_zero());
+        let most = match timeout {
+            Some(Duration::ZERO) => self.batches.busy,
+            _ => self.batches.idle,
+        };
+        let room = &mut self.events[..most];
         // Ordering: Relaxed, a hint that each thread may find out for itself.
         if let Some(timeout) = precise
             && !ONLY_MILLIS.load(Ordering::Relaxed)
         {
-            match self.epoll_pwait2(timeout) {
+            match epoll_pwait2(&self.poll, room, timeout) {
                 Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
                     ONLY_MILLIS.store(true, Ordering::Relaxed);
                 }
@@ -65,33 +72,38 @@ impl Wait {
             let millis = timeout.as_nanos().div_ceil(1_000_000);
             i32::try_from(millis).unwrap_or(i32::MAX)
         });
-        let (events, most) = (self.events.as_mut_ptr(), self.events.len() as i32);
+        let (events, most) = (room.as_mut_ptr(), room.len() as i32);
         // SAFETY: the kernel writes at most `most` events to the buffer, which has as many.
         let count = unsafe { libc::epoll_wait(self.poll.as_raw_fd(), events, most, millis) };
         counted(count.into())
     }
+}
 
-    fn epoll_pwait2(&mut self, timeout: Duration) -> io::Result<usize> {
-        // The kernel's own type, whose fields have 64 bits on every architecture.
-        let timespec: [i64; 2] = [
-            i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
-            timeout.subsec_nanos().into(),
-        ];
-        // SAFETY: as for `epoll_wait`; the time is read during the call, and a null set of signals
-        // leaves them as they are.
-        let count = unsafe {
-            libc::syscall(
-                libc::SYS_epoll_pwait2,
-                self.poll.as_raw_fd(),
-                self.events.as_mut_ptr(),
-                self.events.len() as i32,
-                timespec.as_ptr(),
-                std::ptr::null::<libc::sigset_t>(),
-                0_usize,
-            )
-        };
-        counted(count)
-    }
+/// Waits for events, of which at most as many are returned as fit into `room`.
+fn epoll_pwait2(
+    poll: &mio::Poll,
+    room: &mut [libc::epoll_event],
+    timeout: Duration,
+) -> io::Result<usize> {
+    // The kernel's own type, whose fields have 64 bits on every architecture.
+    let timespec: [i64; 2] = [
+        i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        timeout.subsec_nanos().into(),
+    ];
+    // SAFETY: as for `epoll_wait`; the time is read during the call, and a null set of signals
+    // leaves them as they are.
+    let count = unsafe {
+        libc::syscall(
+            libc::SYS_epoll_pwait2,
+            poll.as_raw_fd(),
+            room.as_mut_ptr(),
+            room.len() as i32,
+            timespec.as_ptr(),
+            std::ptr::null::<libc::sigset_t>(),
+            0_usize,
+        )
+    };
+    counted(count)
 }
 
 fn counted(result: i64) -> io::Result<usize> {

@@ -1,24 +1,24 @@
 //! The wait where there is no epoll: mio's, to its own precision.
 
+use super::Batches;
 use super::readiness::Readiness;
 use std::io;
 use std::time::Duration;
-
-/// How many events one wait returns at most.
-const EVENTS: usize = 512;
 
 /// Waits for events.
 #[derive(Debug)]
 pub(super) struct Wait {
     poll: mio::Poll,
-    events: mio::Events,
+    idle: mio::Events,
+    busy: mio::Events,
 }
 
 impl Wait {
-    pub(super) fn new(poll: mio::Poll) -> Wait {
+    pub(super) fn new(poll: mio::Poll, batches: Batches) -> Wait {
         Wait {
             poll,
-            events: mio::Events::with_capacity(EVENTS),
+            idle: mio::Events::with_capacity(batches.idle),
+            busy: mio::Events::with_capacity(batches.busy),
         }
     }
 
@@ -32,12 +32,16 @@ impl Wait {
         timeout: Option<Duration>,
         mut each: impl FnMut(usize, Readiness),
     ) -> io::Result<()> {
-        match self.poll.poll(&mut self.events, timeout) {
+        let events = match timeout {
+            Some(Duration::ZERO) => &mut self.busy,
+            _ => &mut self.idle,
+        };
+        match self.poll.poll(events, timeout) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             Err(error) => return Err(error),
         }
-        for event in &self.events {
+        for event in &*events {
             let bits = [
                 (event.is_readable(), Readiness::READABLE),
                 (event.is_writable(), Readiness::WRITABLE),

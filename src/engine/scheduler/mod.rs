@@ -111,7 +111,7 @@ pub(crate) use threads::{DEFAULT_NAME, Hooks};
 
 use crate::engine::current::{self, Role};
 use crate::engine::idle::Idle;
-use crate::engine::netpoll::Netpoll;
+use crate::engine::netpoll::{Batches, Netpoll};
 use crate::engine::primitive::{Arc, AtomicU64, Mutex, Ordering};
 use crate::engine::processor::Processor;
 use crate::engine::queue::Global;
@@ -131,6 +131,8 @@ pub(crate) struct Config {
     pub(crate) global_queue_interval: u32,
     /// Every how many turns due timers and events of sockets are looked for.
     pub(crate) event_interval: u32,
+    /// How many events of sockets are seen to at once.
+    pub(crate) batches: Batches,
     /// Whether the clock begins stopped.
     #[cfg(feature = "test-util")]
     pub(crate) start_paused: bool,
@@ -235,7 +237,7 @@ impl Shared {
                 blocking: blocking::Pool::default(),
                 time,
                 stop: shutdown::Stop::new(procs),
-                netpoll: Arc::default(),
+                netpoll: Arc::new(Netpoll::new(config.batches)),
                 #[cfg(stackful)]
                 stacks: crate::engine::stack::Pool::new(config.stacks.size, config.stacks.max),
                 #[cfg(stackful)]

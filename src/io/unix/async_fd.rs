@@ -125,7 +125,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     /// # Panics
     /// If there is no current runtime.
     #[track_caller]
-    pub fn try_new(inner: T) -> Result<AsyncFd<T>, AsyncFdTryNewError<T>> {
+    pub fn try_new(inner: T) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
         AsyncFd::try_with_interest(inner, Interest::READABLE | Interest::WRITABLE)
     }
 
@@ -140,7 +140,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     pub fn try_with_interest(
         inner: T,
         interest: Interest,
-    ) -> Result<AsyncFd<T>, AsyncFdTryNewError<T>> {
+    ) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
         match Evented::on(
             &Handle::current(),
             Fd::new(inner),
@@ -148,11 +148,49 @@ impl<T: AsRawFd> AsyncFd<T> {
             Assume::Nothing,
         ) {
             Ok(io) => Ok(AsyncFd { io }),
-            Err((fd, cause)) => Err(AsyncFdTryNewError {
+            Err((fd, cause)) => Err(AsyncFdRegisterError {
                 inner: fd.value,
                 cause,
             }),
         }
+    }
+
+    /// As [`try_new`](AsyncFd::try_new), by the name that tokio has for it where the caller vouches for
+    /// the descriptor.
+    ///
+    /// # Safety
+    /// The descriptor of `inner` must be open, and stay open and the same one for as long as this exists.
+    /// At present nothing here relies on that: who breaks it waits for events that do not come, or that
+    /// are meant for another.
+    ///
+    /// # Errors
+    /// As for [`new`](AsyncFd::new).
+    ///
+    /// # Panics
+    /// If there is no current runtime.
+    #[expect(unsafe_code)] // For the caller alone.
+    #[track_caller]
+    pub unsafe fn register(inner: T) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
+        AsyncFd::try_new(inner)
+    }
+
+    /// As [`try_with_interest`](AsyncFd::try_with_interest), see [`register`](AsyncFd::register).
+    ///
+    /// # Safety
+    /// As for [`register`](AsyncFd::register).
+    ///
+    /// # Errors
+    /// As for [`new`](AsyncFd::new).
+    ///
+    /// # Panics
+    /// If there is no current runtime.
+    #[expect(unsafe_code)] // For the caller alone.
+    #[track_caller]
+    pub unsafe fn register_with_interest(
+        inner: T,
+        interest: Interest,
+    ) -> Result<AsyncFd<T>, AsyncFdRegisterError<T>> {
+        AsyncFd::try_with_interest(inner, interest)
     }
 
     /// The value.
@@ -390,40 +428,43 @@ impl<T: AsRawFd + fmt::Debug> fmt::Debug for AsyncFd<T> {
 }
 
 /// Why a descriptor could not be registered, with the value that it came with.
-pub struct AsyncFdTryNewError<T> {
+pub struct AsyncFdRegisterError<T> {
     inner: T,
     cause: io::Error,
 }
 
-impl<T> AsyncFdTryNewError<T> {
+/// The name that tokio had for it before.
+pub type AsyncFdTryNewError<T> = AsyncFdRegisterError<T>;
+
+impl<T> AsyncFdRegisterError<T> {
     /// The value, and the error of the system.
     pub fn into_parts(self) -> (T, io::Error) {
         (self.inner, self.cause)
     }
 }
 
-impl<T> fmt::Display for AsyncFdTryNewError<T> {
+impl<T> fmt::Display for AsyncFdRegisterError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.cause, f)
     }
 }
 
-impl<T> fmt::Debug for AsyncFdTryNewError<T> {
+impl<T> fmt::Debug for AsyncFdRegisterError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("AsyncFdTryNewError")
+        f.debug_tuple("AsyncFdRegisterError")
             .field(&self.cause)
             .finish()
     }
 }
 
-impl<T> Error for AsyncFdTryNewError<T> {
+impl<T> Error for AsyncFdRegisterError<T> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&self.cause)
     }
 }
 
-impl<T> From<AsyncFdTryNewError<T>> for io::Error {
-    fn from(error: AsyncFdTryNewError<T>) -> io::Error {
+impl<T> From<AsyncFdRegisterError<T>> for io::Error {
+    fn from(error: AsyncFdRegisterError<T>) -> io::Error {
         error.cause
     }
 }

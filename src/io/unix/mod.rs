@@ -5,5 +5,5 @@ mod guard;
 
 #[cfg(feature = "signal")]
 pub(crate) use async_fd::Fd;
-pub use async_fd::{AsyncFd, AsyncFdTryNewError};
+pub use async_fd::{AsyncFd, AsyncFdRegisterError, AsyncFdTryNewError};
 pub use guard::{AsyncFdReadyGuard, AsyncFdReadyMutGuard, TryIoError};
