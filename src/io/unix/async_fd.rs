@@ -1,4 +1,7 @@
 //! A descriptor whose readiness can be awaited.
+//!
+//! Why there is `unsafe`: two functions have it from tokio, so that their callers say that they vouch for the
+//! descriptor. Nothing here is unsafe to do.
 
 use super::{AsyncFdReadyGuard, AsyncFdReadyMutGuard};
 use crate::engine::netpoll::Direction;
