@@ -2,15 +2,16 @@
 #![cfg(all(feature = "net", feature = "tokio-io", unix))]
 
 mod common;
+#[path = "common/free_path.rs"]
+mod free_path;
 
 use common::{current_thread, on_each_flavor, poll_once};
+use free_path::FreePath;
 use runnext::io::{AsyncReadExt, AsyncWriteExt};
 use runnext::net::unix::pipe;
 use runnext::net::{UnixDatagram, UnixListener, UnixSocket, UnixStream};
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn on_each<F, Fut>(test: F)
 where
@@ -22,33 +23,6 @@ where
         rt.block_on(task).unwrap();
         rt.block_on(test());
     });
-}
-
-/// A path that nothing is at, and nothing will be.
-struct FreePath(PathBuf);
-
-impl FreePath {
-    fn new() -> FreePath {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!(
-            "runnext-{}-{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
-        FreePath(std::env::temp_dir().join(name))
-    }
-}
-
-impl AsRef<Path> for FreePath {
-    fn as_ref(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for FreePath {
-    fn drop(&mut self) {
-        let _gone = std::fs::remove_file(&self.0);
-    }
 }
 
 #[test]
