@@ -28,6 +28,13 @@ pub(crate) enum Assume {
     Nothing,
 }
 
+impl Assume {
+    /// That a system call is worth a try, if it is.
+    pub(crate) fn ready_if(is: bool) -> Assume {
+        if is { Assume::Ready } else { Assume::Nothing }
+    }
+}
+
 /// Nothing is known, and both ways are worth a try.
 const READY: Readiness = Readiness::MAY_READ.union(Readiness::MAY_WRITE);
 
@@ -201,9 +208,14 @@ impl<E: Source> Evented<E> {
         self.registration.forget(key);
     }
 
-    /// Takes back what `event` said, unless there was another one since.
+    /// Takes back what `event` said, unless there was another one since; but for what is closed.
     pub(crate) fn clear(&self, event: Event) {
         self.registration.clear(event);
+    }
+
+    /// Takes back all that `event` said, unless there was another one since: a system call would have blocked.
+    pub(crate) fn refute(&self, event: Event) {
+        self.registration.refute(event);
     }
 
     /// What is known of `mask` without waiting.
@@ -223,7 +235,7 @@ impl<E: Source> Evented<E> {
         }
         let result = f(self.io());
         if is_would_block(&result) {
-            self.registration.clear(event);
+            self.registration.refute(event);
         }
         result
     }
@@ -239,7 +251,7 @@ impl<E: Source> Evented<E> {
             let step = poll_fn(coop::poll_proceed).await;
             let result = f(self.io());
             if is_would_block(&result) {
-                self.registration.clear(event);
+                self.registration.refute(event);
             } else {
                 step.made_progress();
                 return result;
@@ -259,7 +271,7 @@ impl<E: Source> Evented<E> {
             let event = ready!(self.registration.poll(direction, direction.try_mask(), cx))?;
             let result = f(self.io());
             if is_would_block(&result) {
-                self.registration.clear(event);
+                self.registration.refute(event);
             } else {
                 step.made_progress();
                 return Poll::Ready(result);
@@ -300,12 +312,12 @@ impl<E: Source> Evented<E> {
         }
     }
 
-    /// Takes back what `event` said if the next call would block; `None`: this one would have.
+    /// Takes back what `event` said if the next call would block, and more if this one would have: `None`.
     #[inline]
     fn transferred(&self, event: Event, result: io::Result<Moved>) -> Option<io::Result<usize>> {
         match result {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.registration.clear(event);
+                self.registration.refute(event);
                 None
             }
             Err(error) => Some(Err(error)),

@@ -303,12 +303,19 @@ impl Registration {
         checked(self.slot().look(mask))
     }
 
-    /// Takes back what `event` said, unless there was another one since.
+    /// Takes back what `event` said, unless there was another one since; but for what is closed.
     #[inline]
     pub(crate) fn clear(&self, event: Event) {
         // What nobody asked for would never come back.
         self.ask_for_room(event.ready);
         self.slot().clear(event);
+    }
+
+    /// Takes back all that `event` said, unless there was another one since: a system call would have blocked.
+    #[inline]
+    pub(crate) fn refute(&self, event: Event) {
+        self.ask_for_room(event.ready);
+        self.slot().refute(event);
     }
 
     /// Asks for events of room, if something of them is in `mask` and they were left for later.

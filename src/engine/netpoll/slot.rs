@@ -233,10 +233,21 @@ impl Slot {
         }
     }
 
-    /// A system call would have blocked, or left nothing for another: takes back what `event` said,
-    /// unless there was another event since.
+    /// Somebody says that a system call left nothing for another: takes back what `event` said, unless
+    /// there was another event since; but for what is closed, since that is an answer to the next call.
     pub(crate) fn clear(&self, event: Event) {
-        let bits = event.ready.revocable().with_guesses();
+        self.take_back(event, event.ready.revocable());
+    }
+
+    /// A system call would have blocked: takes back all that `event` said, unless there was another event
+    /// since. There are sockets that are closed and yet have no other answer, such as one for datagrams
+    /// after its `shutdown`: who tries again for as long as they are would never wait.
+    pub(crate) fn refute(&self, event: Event) {
+        self.take_back(event, event.ready - Readiness::SHUT);
+    }
+
+    fn take_back(&self, event: Event, bits: Readiness) {
+        let bits = bits.with_guesses();
         let mut now = State(self.state.load(Ordering::Relaxed));
         loop {
             if now.tick() != event.tick {

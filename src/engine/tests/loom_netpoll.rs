@@ -380,6 +380,32 @@ fn a_newer_event_is_not_cleared_by_one_who_hesitates() {
     );
 }
 
+#[test]
+fn what_is_closed_is_refuted_but_not_by_one_who_saw_less() {
+    static REFUTED: Seen = Seen::new();
+    check(
+        || {
+            let world = World::new();
+            world.event(Readiness::READ_CLOSED);
+            world
+        },
+        &[
+            |world: &World| {
+                world.read(true, |world, event| {
+                    world.slot.refute(event);
+                    REFUTED.note_if(world.slot.look(Readiness::READ).ready.is_empty());
+                });
+            },
+            |world: &World| {
+                world.data.store(true, Ordering::SeqCst);
+                world.event(Readiness::READ_CLOSED);
+            },
+        ],
+        World::expect_data_is_seen,
+    );
+    REFUTED.expect("there is no other event yet");
+}
+
 /// Clears what was seen after the system call rather than before, and so an event that came since.
 #[test]
 #[should_panic(expected = "there is data that nobody knows of")]

@@ -363,7 +363,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         loop {
             let event = self.io.event(interest.mask()).await?;
             match f(self.get_mut()) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.io.clear(event),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.io.refute(event),
                 result => return result,
             }
         }
@@ -397,7 +397,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         }
         let result = f(self.get_mut());
         if matches!(&result, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
-            self.io.clear(event);
+            self.io.refute(event);
         }
         result
     }

@@ -83,13 +83,14 @@ impl TcpStream {
 
     /// Waits for a connection that was begun.
     pub(super) async fn connecting(stream: mio::net::TcpStream) -> io::Result<TcpStream> {
+        // To this machine it is made at once, and the system only does not say so.
+        let assume = Assume::ready_if(stream.peer_addr().is_ok());
         let stream = TcpStream {
-            io: Evented::new(Connection::new(stream), Assume::Nothing)?,
+            io: Evented::new(Connection::new(stream), assume)?,
             timeouts: Timeouts::none(),
         };
-        // To this machine it is made at once, and the system only does not say so. Then whoever is to
-        // accept it gets a turn: a task that connects in a loop would fill up the backlog.
-        if stream.peer_addr().is_ok() {
+        if assume == Assume::Ready {
+            // Whoever is to accept it gets a turn: a task that connects in a loop would fill up the backlog.
             crate::task::yield_now().await;
         } else {
             stream.io.ready(Interest::WRITABLE).await?;

@@ -89,12 +89,13 @@ impl UnixStream {
 
     /// Waits for a connection that was begun.
     pub(super) async fn connecting(stream: mio::net::UnixStream) -> io::Result<UnixStream> {
+        let assume = Assume::ready_if(stream.peer_addr().is_ok());
         let stream = UnixStream {
-            io: Evented::new(stream, Assume::Nothing)?,
+            io: Evented::new(stream, assume)?,
             timeouts: Timeouts::none(),
         };
-        // As with TCP: whoever is to accept it gets a turn.
-        if stream.peer_addr().is_ok() {
+        if assume == Assume::Ready {
+            // As with TCP: whoever is to accept it gets a turn.
             crate::task::yield_now().await;
         } else {
             stream.io.ready(Interest::WRITABLE).await?;
