@@ -5,47 +5,19 @@ mod common;
 #[cfg(target_os = "linux")]
 #[path = "common/descriptors.rs"]
 mod descriptors;
+#[path = "common/threads.rs"]
+mod threads;
 
 use common::{Gate, current_thread};
 use runnext::runtime::{Builder, Runtime};
 use runnext::sync::oneshot;
 use runnext::task::{block_in_place, spawn_blocking, yield_now};
-use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
+use threads::threads;
 
 /// How long nothing may happen.
 const WINDOW: Duration = Duration::from_millis(300);
-
-/// Of each thread with this name: whether it sleeps, and how often it gave up or lost its CPU.
-fn threads(name: &str) -> BTreeMap<String, (bool, String, String)> {
-    let read = |thread: &std::path::Path, file| std::fs::read_to_string(thread.join(file));
-    let mut threads = BTreeMap::new();
-    for thread in std::fs::read_dir("/proc/self/task").unwrap() {
-        let thread = thread.unwrap().path();
-        // One that ends meanwhile has no files any more.
-        let (Ok(comm), Ok(status)) = (read(&thread, "comm"), read(&thread, "status")) else {
-            continue;
-        };
-        if comm.trim() != name {
-            continue;
-        }
-        let field = |key: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(key));
-            line.expect("a field of the status").trim().to_owned()
-        };
-        let asleep = field("State:").starts_with('S');
-        let switches = (
-            field("voluntary_ctxt_switches:"),
-            field("nonvoluntary_ctxt_switches:"),
-        );
-        threads.insert(
-            thread.display().to_string(),
-            (asleep, switches.0, switches.1),
-        );
-    }
-    threads
-}
 
 /// Waits until all threads with this name, which are at most `most`, have slept through a window,
 /// then asserts that they sleep through another.

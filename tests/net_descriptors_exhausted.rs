@@ -3,44 +3,12 @@
 #![cfg(all(feature = "net", target_os = "linux"))]
 
 mod common;
+#[path = "common/exhausted.rs"]
+mod exhausted;
 
 use common::on_each_flavor;
+use exhausted::{assert_exhausted, limit, take_all};
 use runnext::net::{TcpListener, TcpStream};
-use std::fs::File;
-use std::io;
-
-/// The number of the error for too many open files.
-const EMFILE: i32 = 24;
-
-/// Limits the descriptors of this process.
-fn limit(count: u64) {
-    let new = libc::rlimit {
-        rlim_cur: count,
-        rlim_max: count,
-    };
-    // SAFETY: the limit is read during the call.
-    let set = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const new) };
-    assert_eq!(set, 0, "{}", io::Error::last_os_error());
-}
-
-/// Takes all descriptors that are left.
-fn take_all() -> Vec<File> {
-    let mut taken = Vec::new();
-    loop {
-        match File::open("/dev/null") {
-            Ok(file) => taken.push(file),
-            Err(error) => {
-                assert_eq!(error.raw_os_error(), Some(EMFILE));
-                return taken;
-            }
-        }
-    }
-}
-
-#[track_caller]
-fn assert_exhausted<T: std::fmt::Debug>(result: io::Result<T>) {
-    assert_eq!(result.unwrap_err().raw_os_error(), Some(EMFILE));
-}
 
 /// One test, since the limit is that of the process.
 #[test]

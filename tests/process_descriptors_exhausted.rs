@@ -3,41 +3,14 @@
 #![cfg(all(feature = "process", target_os = "linux"))]
 
 mod common;
+#[path = "common/exhausted.rs"]
+mod exhausted;
 
 use common::on_each_flavor;
+use exhausted::{EMFILE, limit, take_all};
 use runnext::process::Command;
 use runnext::signal::unix::{SignalKind, signal};
-use std::fs::File;
-use std::io;
 use std::process::Stdio;
-
-/// The number of the error for too many open files.
-const EMFILE: i32 = 24;
-
-/// Limits the descriptors of this process.
-fn limit(count: u64) {
-    let new = libc::rlimit {
-        rlim_cur: count,
-        rlim_max: count,
-    };
-    // SAFETY: the limit is read during the call.
-    let set = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const new) };
-    assert_eq!(set, 0, "{}", io::Error::last_os_error());
-}
-
-/// Takes all descriptors that are left.
-fn take_all() -> Vec<File> {
-    let mut taken = Vec::new();
-    loop {
-        match File::open("/dev/null") {
-            Ok(file) => taken.push(file),
-            Err(error) => {
-                assert_eq!(error.raw_os_error(), Some(EMFILE));
-                return taken;
-            }
-        }
-    }
-}
 
 /// How many children this process has, zombies among them.
 fn children() -> usize {
