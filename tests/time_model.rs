@@ -419,7 +419,7 @@ proptest! {
     fn every_wait_ends_at_its_moment(program in program()) {
         let leaps = Leaps::new(&program.root);
         let expected = leaps.tasks(&program.tasks);
-        let (root, plain) = (program.tasks.len(), program.plain);
+        let root = program.tasks.len();
         let rt = Builder::new_current_thread().start_paused(true).build().unwrap();
         let log = Log::default();
         let (polls, end) = rt.block_on(run(program, log.clone()));
@@ -436,12 +436,11 @@ proptest! {
             let events: Vec<_> = me.events.iter().map(|e| (e.what, e.moment)).collect();
             prop_assert_eq!(seen, events, "task {}", n);
             prop_assert!(polls[n].is_subset(&me.polls), "task {n} was woken in vain: {polls:?}");
-            // Who waited for what an advance brought about has had a turn when it is done; where tasks
-            // have others besides, that may be too soon.
+            // Who waited for what an advance brought about has had a turn when it is done.
             for (at, event) in of(n).zip(&me.events) {
                 for (&done, &(from, to)) in advanced.iter().zip(&leaps.0) {
                     let brought = event.since <= from && from < to && event.moment == to;
-                    prop_assert!(!(plain && brought) || at < done, "task {}: {:?}", n, event);
+                    prop_assert!(!brought || at < done, "task {}: {:?}", n, event);
                 }
             }
         }

@@ -336,3 +336,33 @@ async fn stackful_tasks_go_by_the_same_clock() {
     assert_eq!(short.await.unwrap(), ms(10));
     assert_eq!(long.await.unwrap(), ms(20));
 }
+
+/// Those that it wakes may wake others, which run before the rest of them.
+#[runnext::test(start_paused = true)]
+async fn tasks_that_others_run_before_have_a_turn_as_well() {
+    let [begun, ran] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
+    for _ in 0..300 {
+        let (tell, told) = runnext::sync::oneshot::channel::<()>();
+        runnext::spawn(told);
+        let (begun, ran) = (begun.clone(), ran.clone());
+        runnext::spawn(async move {
+            begun.fetch_add(1, Ordering::Relaxed);
+            sleep(ms(10)).await;
+            // Runs next, and displaces one that waits.
+            tell.send(()).unwrap();
+            runnext::spawn(async {});
+            ran.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+    // And one that is never done.
+    runnext::spawn(async {
+        loop {
+            runnext::task::yield_now().await;
+        }
+    });
+    while begun.load(Ordering::Relaxed) < 300 {
+        runnext::task::yield_now().await;
+    }
+    time::advance(ms(10)).await;
+    assert_eq!(ran.load(Ordering::Relaxed), 300);
+}

@@ -97,8 +97,6 @@ fn any_op() -> impl Strategy<Value = Op> {
 pub(crate) struct Program {
     pub(crate) tasks: Vec<Vec<Op>>,
     pub(crate) root: Vec<(u64, u64)>,
-    /// No task has more than one turn at a moment, and none wakes another.
-    pub(crate) plain: bool,
 }
 
 fn tasks<S: Strategy<Value = Op> + 'static>(op: fn() -> S) -> BoxedStrategy<Vec<Vec<Op>>> {
@@ -113,9 +111,7 @@ fn tasks<S: Strategy<Value = Op> + 'static>(op: fn() -> S) -> BoxedStrategy<Vec<
 
 pub(crate) fn program() -> impl Strategy<Value = Program> {
     let root = || prop::collection::vec((span(), span()), 0..6);
-    prop_oneof![
-        1 => (tasks(plain), root(), Just(true)),
-        3 => (tasks(any_op), root(), Just(false)),
-    ]
-    .prop_map(|(tasks, root, plain)| Program { tasks, root, plain })
+    prop_oneof![1 => tasks(plain), 3 => tasks(any_op)]
+        .prop_flat_map(move |tasks| (Just(tasks), root()))
+        .prop_map(|(tasks, root)| Program { tasks, root })
 }

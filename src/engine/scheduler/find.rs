@@ -18,7 +18,7 @@ use crate::engine::task::Gp;
 /// task that joins many others is not polled after each of them: from some point on it finds
 /// several of them done.
 const INHERIT: u32 = 16;
-const ROUND: u32 = 61;
+pub(super) const ROUND: u32 = 61;
 
 /// Why an M left the loop.
 #[must_use]

@@ -20,6 +20,7 @@
 //!
 //! `alarm` saves most of these wake-ups: it is no later than what somebody sleeps by.
 
+use super::find::ROUND;
 use super::pace::Pace;
 use super::station::Place;
 use super::wake::wake_all;
@@ -288,15 +289,19 @@ impl Shared {
         advances
     }
 
-    /// Wakes whoever waits for a timer that is due. After how many turns they all have had one, of those
-    /// that there ever were; see `has_had`.
+    /// Wakes whoever waits for a timer that is due. After how many turns they all have had one for certain, of
+    /// those that there ever were; see `has_had`.
+    ///
+    /// Others may run before them, in each round of turns at least one less than it has: those that come by
+    /// runnext, and while they are in the global queue those that are not.
     #[cfg(feature = "test-util")]
     #[inline(never)] // See `current.rs`.
     pub(crate) fn run_timers_now(&self) -> u64 {
         current::settle_young();
         // Each time as many as one M has queued at most.
         while self.run_all_timers(self.held_p()) {}
-        self.turns() + self.queued() as u64
+        let each = u64::from(self.config.global_queue_interval.max(ROUND));
+        self.turns() + (self.queued() as u64 + 1) * each
     }
 
     /// Whether there were so many turns, or nothing is left that waits for one.
