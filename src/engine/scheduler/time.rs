@@ -20,6 +20,7 @@
 //!
 //! `alarm` saves most of these wake-ups: it is no later than what somebody sleeps by.
 
+#[cfg(feature = "test-util")]
 use super::find::ROUND;
 use super::pace::Pace;
 use super::station::Place;

@@ -41,8 +41,10 @@ pub(crate) struct Young {
     entries: Vec<Option<Instant>>,
     /// Those of the entries whose timers were cancelled.
     cancelled: Vec<u32>,
-    /// The slots of the first [`KEPT`]; or none, and then there are no others.
-    kept: Vec<u32>,
+    /// The slots of the first.
+    kept: [u32; KEPT],
+    /// How many slots it has: none; or as many as it keeps, twice for each row.
+    reserved: usize,
     /// The generation of their keys, in this turn. Timers with earlier ones have arrived, or were cancelled.
     first: u64,
     /// The slots of the others.
@@ -121,7 +123,8 @@ impl Young {
             term,
             entries: Vec::new(),
             cancelled: Vec::new(),
-            kept: Vec::new(),
+            kept: [0; KEPT],
+            reserved: 0,
             first: u64::MAX,
             rows: Vec::new(),
             owner: None,
@@ -162,17 +165,11 @@ impl Young {
         } else if self.owner.is_none_or(|first| first.data != owner.data()) {
             return None;
         }
-        if !self.cancelled.is_empty() || self.entries.len() >= self.reserved() {
+        if !self.cancelled.is_empty() || self.entries.len() >= self.reserved {
             return self.set_elsewhere(deadline);
         }
         self.entries.push(Some(deadline));
         Some(self.infant(self.entries.len() - 1))
-    }
-
-    /// How many slots it has.
-    #[inline]
-    fn reserved(&self) -> usize {
-        self.kept.len() << self.rows.len()
     }
 
     /// Where one was cancelled, or in a slot yet to be reserved.
@@ -183,14 +180,14 @@ impl Young {
             return Some(self.infant(at as usize));
         }
         self.grow();
-        (self.entries.len() < self.reserved()).then(|| {
+        (self.entries.len() < self.reserved).then(|| {
             self.entries.push(Some(deadline));
             self.infant(self.entries.len() - 1)
         })
     }
 
     /// What a timer of that number is known by.
-    #[inline]
+    #[inline(always)] // The first of them in a few instructions.
     fn key(&self, at: usize) -> Key {
         if at < KEPT {
             return Key {
@@ -251,10 +248,10 @@ impl Young {
             return;
         }
         let heap = &mut inner.heap;
-        if self.kept.is_empty() {
+        if self.reserved == 0 {
             self.keep(heap);
         } else {
-            let count = self.reserved();
+            let count = self.reserved;
             let used = heap.reserve_used(count);
             let others = u32::try_from(count - used.len()).expect("memory ends long before");
             self.rows.push(Row {
@@ -263,16 +260,18 @@ impl Young {
                 // Later than whatever was in those slots.
                 generation: heap.generation(),
             });
-            self.crowd = self.crowd.max(self.reserved());
+            self.reserved += count;
+            self.crowd = self.crowd.max(self.reserved);
         }
     }
 
     /// Has as many slots as it keeps from turn to turn, for keys that were never given.
     #[inline]
     fn keep(&mut self, heap: &mut Heap) {
-        while self.kept.len() < KEPT {
-            self.kept.push(heap.reserve());
+        if self.reserved == 0 {
+            self.kept.fill_with(|| heap.reserve());
         }
+        self.reserved = KEPT;
         self.first = heap.generation();
     }
 
@@ -347,7 +346,7 @@ impl Young {
     /// to be given up.
     pub(crate) fn leave(&mut self) {
         debug_assert!(self.is_settled());
-        if self.kept.is_empty() {
+        if self.reserved == 0 {
             return;
         }
         // Who is about to sleep does not wait for the lock: then it is left to the next time.
@@ -373,7 +372,7 @@ impl Young {
     fn clear(&mut self) {
         self.entries.clear();
         self.cancelled.clear();
-        self.kept.clear();
+        self.reserved = 0;
         self.rows.clear();
         self.first = u64::MAX;
         let kept = ROOMY
