@@ -255,7 +255,7 @@ fn only_what_was_asked_for_is_waited_for() {
         let error = AsyncFd::try_with_interest(file, Interest::READABLE).unwrap_err();
         let source = error.source().unwrap().to_string();
         assert_eq!(error.to_string(), source);
-        assert!(format!("{error:?}").contains("AsyncFdTryNewError"));
+        assert!(format!("{error:?}").contains("AsyncFdRegisterError"));
         let (mut file, cause) = error.into_parts();
         assert_eq!(cause.kind(), ErrorKind::PermissionDenied);
         file.read_exact(&mut [0; 4]).unwrap();

@@ -407,7 +407,7 @@ async fn run(program: Program, log: Log) -> (Vec<BTreeSet<u64>>, u64) {
 
 fn config() -> ProptestConfig {
     ProptestConfig {
-        cases: 150,
+        cases: 64,
         failure_persistence: None,
         ..ProptestConfig::default()
     }

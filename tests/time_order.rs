@@ -352,7 +352,7 @@ async fn run(ops: Vec<Op>) {
 
 fn config() -> ProptestConfig {
     ProptestConfig {
-        cases: 120,
+        cases: 64,
         failure_persistence: None,
         ..ProptestConfig::default()
     }
