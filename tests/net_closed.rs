@@ -1,5 +1,5 @@
 //! Sockets that count as ready from the beginning, and one that is closed and has nothing to say all the same.
-#![cfg(feature = "net")]
+#![cfg(all(feature = "net", feature = "time", feature = "tokio-io"))]
 
 mod common;
 #[path = "common/sockets.rs"]
@@ -10,10 +10,12 @@ use sockets::on_each;
 
 #[cfg(target_os = "linux")]
 use {
-    runnext::io::Interest,
-    runnext::net::UnixDatagram,
+    runnext::io::{AsyncWriteExt, Interest},
+    runnext::net::{UnixDatagram, UnixStream},
     runnext::time::{Duration, timeout},
+    socket2::SockRef,
     sockets::{assert_would_block, at_once, settle},
+    std::io::ErrorKind,
     std::net::Shutdown,
 };
 
@@ -31,7 +33,7 @@ fn what_was_just_connected_takes_what_is_written_without_a_wait() {
 #[cfg(target_os = "linux")]
 #[test]
 fn what_was_just_connected_by_its_name_takes_what_is_written_without_a_wait() {
-    use runnext::net::{UnixListener, UnixStream};
+    use runnext::net::UnixListener;
     use std::os::linux::net::SocketAddrExt;
     on_each(|| async {
         // A name that nobody else has: this listener's own address.
@@ -59,23 +61,64 @@ fn a_socket_that_is_shut_and_would_block_is_waited_for_like_others() {
         let mut buf = [0; 8];
         let soon = Duration::from_millis(5);
         timeout(soon, one.recv(&mut buf)).await.unwrap_err();
-        let f = || {
-            one.try_io(Interest::READABLE, || {
-                Err::<(), _>(std::io::ErrorKind::WouldBlock.into())
-            })
-        };
-        timeout(soon, one.async_io(Interest::READABLE, f))
-            .await
-            .unwrap_err();
         assert!(!at_once(one.readable()).await);
     });
     on_each(|| async {
         let (one, _other) = UnixDatagram::pair().unwrap();
+        one.writable().await.unwrap();
         one.shutdown(Shutdown::Read).unwrap();
+        settle().await;
         // What it says is believed once.
         one.readable().await.unwrap();
         assert_would_block(one.try_recv(&mut [0; 8]));
         assert!(!at_once(one.readable()).await);
+    });
+}
+
+/// A user's call is not known to have tried what has ended. Here it tries nothing, and takes turns with others.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_users_call_on_a_socket_that_is_shut_does_not_hold_up_its_thread() {
+    on_each(|| async {
+        let (one, _other) = UnixDatagram::pair().unwrap();
+        one.shutdown(Shutdown::Read).unwrap();
+        settle().await;
+        let mut calls = 0;
+        let call = one.async_io(Interest::READABLE, || {
+            calls += 1;
+            Err::<(), _>(ErrorKind::WouldBlock.into())
+        });
+        timeout(Duration::from_millis(5), call).await.unwrap_err();
+        assert!(calls > 1, "it has ended all the same");
+    });
+}
+
+/// The end, and what came before it, are not forgotten because there was no room to write.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_call_that_had_no_room_says_nothing_of_what_there_is_to_read() {
+    on_each(|| async {
+        let (client, mut server) = UnixStream::pair().unwrap();
+        client.writable().await.unwrap();
+        let call = || SockRef::from(&client).send(&[0; 4096]).map(drop);
+        while client.try_io(Interest::WRITABLE, call).is_ok() {}
+        server.write_all(b"x").await.unwrap();
+        server.shutdown().await.unwrap();
+        client.readable().await.unwrap();
+        settle().await;
+        let both = Interest::READABLE | Interest::WRITABLE;
+        assert_would_block(client.try_io(both, call));
+        assert!(at_once(client.readable()).await);
+        // Who waits is called again for as long as the end is not read.
+        let mut calls = 0;
+        let again = client.async_io(both, || {
+            calls += 1;
+            if calls < 3 { call() } else { Ok(()) }
+        });
+        again.await.unwrap();
+        let mut buf = [0; 8];
+        assert_eq!(client.try_read(&mut buf).unwrap(), 1);
+        assert_eq!(client.try_read(&mut buf).unwrap(), 0);
     });
 }
 

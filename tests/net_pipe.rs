@@ -91,8 +91,11 @@ fn a_receiver_sees_the_end_unless_it_is_opened_for_both() {
 #[cfg(target_os = "linux")]
 #[test]
 fn what_is_no_pipe_is_opened_if_nobody_is_to_look() {
+    const PTMX: &str = "/dev/ptmx";
+    if !std::path::Path::new(PTMX).exists() {
+        return;
+    }
     on_each(|| async {
-        const PTMX: &str = "/dev/ptmx";
         for error in [
             OpenOptions::new().open_receiver(PTMX).unwrap_err(),
             OpenOptions::new().open_sender(PTMX).unwrap_err(),

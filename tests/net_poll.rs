@@ -10,7 +10,7 @@ mod sockets;
 
 use runnext::io::{AsyncWriteExt, ReadBuf};
 use runnext::net::{TcpListener, TcpStream, UdpSocket};
-use sockets::{on_each, tcp_pair, udp_pair, until_woken};
+use sockets::{on_each, settle, tcp_pair, udp_pair, until_woken};
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
@@ -88,14 +88,17 @@ fn a_poll_for_readiness_waits_for_something_to_read() {
         #[cfg(unix)]
         {
             let (mut one, other) = UnixStream::pair().unwrap();
+            settle().await;
             readiness!(other, poll_read_ready, try_read, {
                 one.write_all(b"x").await.unwrap();
             });
             let (one, other) = UnixDatagram::pair().unwrap();
+            settle().await;
             readiness!(other, poll_recv_ready, try_recv, {
                 one.send(b"x").await.unwrap();
             });
             let (mut sender, receiver) = pipe::pipe().unwrap();
+            settle().await;
             readiness!(receiver, poll_read_ready, try_read, {
                 sender.write_all(b"x").await.unwrap();
             });
@@ -129,10 +132,13 @@ macro_rules! room {
 fn a_poll_for_room_waits_for_a_reader() {
     on_each(|| async {
         let (one, other) = UnixStream::pair().unwrap();
+        settle().await;
         room!(one, poll_write_ready, try_write, other, try_read);
         let (one, other) = UnixDatagram::pair().unwrap();
+        settle().await;
         room!(one, poll_send_ready, try_send, other, try_recv);
         let (sender, receiver) = pipe::pipe().unwrap();
+        settle().await;
         room!(sender, poll_write_ready, try_write, receiver, try_read);
     });
 }
@@ -268,6 +274,7 @@ fn polls_that_send_say_how_much_that_was() {
 fn unix_datagrams_are_sent_and_received_by_polls() {
     on_each(|| async {
         let (one, other) = UnixDatagram::pair().unwrap();
+        settle().await;
         let receive = into_buf(|cx, buf| other.poll_recv(cx, buf));
         let send = async || {
             let sent = poll_fn(|cx| one.poll_send(cx, b"one")).await;
@@ -283,6 +290,7 @@ fn unix_datagrams_are_sent_and_received_by_polls() {
 fn a_poll_of_unix_datagrams_waits_for_room() {
     on_each(|| async {
         let (one, other) = UnixDatagram::pair().unwrap();
+        settle().await;
         let mut sent = 0;
         while one.try_send(b"x").is_ok() {
             sent += 1;

@@ -62,6 +62,7 @@ fn a_tcp_stream_reads_and_writes_several_buffers() {
 fn a_unix_stream_reads_and_writes_several_buffers() {
     on_each(|| async {
         let (mut one, mut other) = UnixStream::pair().unwrap();
+        settle().await;
         several_buffers!(one, other);
         several_buffers!(one.split().1, other.split().0);
         let ((_, write), (read, _)) = (one.into_split(), other.into_split());
@@ -74,6 +75,7 @@ fn a_unix_stream_reads_and_writes_several_buffers() {
 fn a_pipe_reads_and_writes_several_buffers() {
     on_each(|| async {
         let (sender, receiver) = pipe::pipe().unwrap();
+        settle().await;
         several_buffers!(sender, receiver);
     });
 }
@@ -117,8 +119,10 @@ macro_rules! no_room {
 fn a_write_without_room_is_refused_until_there_is_some() {
     on_each(|| async {
         let (sender, receiver) = pipe::pipe().unwrap();
+        settle().await;
         no_room!(sender, receiver);
         let (mut one, mut other) = UnixStream::pair().unwrap();
+        settle().await;
         no_room!(one, other);
         no_room!(one.split().1, other.split().0);
         let ((_, write), (read, _)) = (other.into_split(), one.into_split());
@@ -226,6 +230,7 @@ fn each_refusal_of_a_datagram_makes_the_next_wait() {
 fn unix_datagrams_are_sent_and_received_without_waiting() {
     on_each(|| async {
         let (here, there) = UnixDatagram::pair().unwrap();
+        settle().await;
         let mut buf = [0; 8];
         assert_would_block(there.try_recv(&mut buf));
         assert_would_block(there.try_recv_from(&mut buf));
@@ -300,8 +305,10 @@ fn an_operation_is_tried_if_it_may_be_ready() {
         #[cfg(unix)]
         {
             let (one, other) = UnixStream::pair().unwrap();
+            settle().await;
             tries!(one, other);
             let (one, other) = UnixDatagram::pair().unwrap();
+            settle().await;
             tries!(one, other);
         }
     });
@@ -312,6 +319,7 @@ fn an_operation_is_tried_if_it_may_be_ready() {
 fn an_operation_on_a_pipe_is_tried_if_it_may_be_ready() {
     on_each(|| async {
         let (sender, receiver) = pipe::pipe().unwrap();
+        settle().await;
         let called = || -> io::Result<()> { panic!("it is not ready, and there is no call") };
         assert_would_block(receiver.try_io(called));
         sender.writable().await.unwrap();
@@ -369,8 +377,10 @@ fn an_operation_is_called_again_after_each_wait() {
         #[cfg(unix)]
         {
             let (one, other) = UnixStream::pair().unwrap();
+            settle().await;
             waits!(one, other);
             let (one, other) = UnixDatagram::pair().unwrap();
+            settle().await;
             waits!(one, other);
         }
     });

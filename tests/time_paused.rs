@@ -366,3 +366,18 @@ async fn tasks_that_others_run_before_have_a_turn_as_well() {
     time::advance(ms(10)).await;
     assert_eq!(ran.load(Ordering::Relaxed), 300);
 }
+
+/// Where the global queue is hardly ever looked at, there is no waiting for it.
+#[test]
+fn it_comes_back_however_seldom_the_global_queue_is_looked_at() {
+    let mut builder = Builder::new_current_thread();
+    builder.global_queue_interval(u32::MAX).start_paused(true);
+    builder.build().unwrap().block_on(async {
+        runnext::spawn(async {
+            loop {
+                runnext::task::yield_now().await;
+            }
+        });
+        time::advance(ms(10)).await;
+    });
+}

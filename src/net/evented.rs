@@ -213,36 +213,69 @@ impl<E: Source> Evented<E> {
         self.registration.clear(event);
     }
 
-    /// Takes back all that `event` said, unless there was another one since: a system call would have blocked.
-    pub(crate) fn refute(&self, event: Event) {
-        self.registration.refute(event);
-    }
-
     /// What is known of `mask` without waiting.
     pub(crate) fn look(&self, mask: Readiness) -> io::Result<Event> {
         self.registration.look(mask)
     }
 
-    /// Calls `f` if that is worth a try.
+    /// Calls `f` if that is worth a try. It makes the one system call of `interest`, which is for one direction.
     pub(crate) fn try_io<R>(
         &self,
         interest: Interest,
         f: impl FnOnce(&E) -> io::Result<R>,
     ) -> io::Result<R> {
-        let event = self.registration.look(interest.try_mask())?;
+        self.try_or(Registration::refute, interest, f)
+    }
+
+    /// As `try_io`, with the user's `f`, of which it is not known what it tried.
+    pub(crate) fn try_user_io<R>(
+        &self,
+        interest: Interest,
+        f: impl FnOnce(&E) -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.try_or(Registration::clear, interest, f)
+    }
+
+    #[inline]
+    fn try_or<R>(
+        &self,
+        take_back: impl FnOnce(&Registration, Event),
+        interest: Interest,
+        f: impl FnOnce(&E) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let event = self.look(interest.try_mask())?;
         if event.ready.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let result = f(self.io());
         if is_would_block(&result) {
-            self.registration.refute(event);
+            take_back(&self.registration, event);
         }
         result
     }
 
-    /// Calls `f`, again after each wait, until it does not say that it would block.
+    /// Calls `f`, again after each wait, until it does not say that it would block. It makes the one system call
+    /// of `interest`, which is for one direction.
     pub(crate) async fn async_io<R>(
         &self,
+        interest: Interest,
+        f: impl FnMut(&E) -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.again_after(Registration::refute, interest, f).await
+    }
+
+    /// As `async_io`, with the user's `f`, of which it is not known what it tried.
+    pub(crate) async fn async_user_io<R>(
+        &self,
+        interest: Interest,
+        f: impl FnMut(&E) -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.again_after(Registration::clear, interest, f).await
+    }
+
+    async fn again_after<R>(
+        &self,
+        take_back: impl Fn(&Registration, Event),
         interest: Interest,
         mut f: impl FnMut(&E) -> io::Result<R>,
     ) -> io::Result<R> {
@@ -250,11 +283,14 @@ impl<E: Source> Evented<E> {
             let event = self.registration.wait(interest.try_mask()).await?;
             let step = poll_fn(coop::poll_proceed).await;
             let result = f(self.io());
-            if is_would_block(&result) {
-                self.registration.refute(event);
-            } else {
+            if !is_would_block(&result) {
                 step.made_progress();
                 return result;
+            }
+            take_back(&self.registration, event);
+            if event.ready.is_closed() {
+                // It may count as ready still: then this is not to go round without end in one poll.
+                step.made_progress();
             }
         }
     }

@@ -89,7 +89,7 @@ macro_rules! readiness_methods {
             interest: crate::io::Interest,
             f: impl FnOnce() -> std::io::Result<R>,
         ) -> std::io::Result<R> {
-            self.io.try_io(interest, |_| f())
+            self.io.try_user_io(interest, |_| f())
         }
 
         /// Calls `f`, which makes an operation on the socket without waiting, again after each wait
@@ -105,7 +105,7 @@ macro_rules! readiness_methods {
             interest: crate::io::Interest,
             mut f: impl FnMut() -> std::io::Result<R>,
         ) -> std::io::Result<R> {
-            self.io.async_io(interest, |_| f()).await
+            self.io.async_user_io(interest, |_| f()).await
         }
 
         /// The error that came up on the socket since this was last asked, if there was one.

@@ -62,7 +62,8 @@ pub fn resume() {
 /// Sets the clock of the current runtime, which is stopped, forward by `duration`.
 ///
 /// It does so in one step. The timers that are due then fire, and their tasks have a turn before
-/// this is done; what they set in turn, even if it is due as well, may come later. To go through a
+/// this is done, unless they are of a [`LocalSet`](crate::task::LocalSet), which gives them turns of its own;
+/// what they set in turn, even if it is due as well, may come later. To go through a
 /// stretch of time timer by timer, [`sleep`](super::sleep()) instead.
 ///
 /// # Panics

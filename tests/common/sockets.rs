@@ -44,6 +44,7 @@ pub(crate) async fn udp_pair() -> (UdpSocket, UdpSocket) {
     let other = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     one.connect(other.local_addr().unwrap()).await.unwrap();
     other.connect(one.local_addr().unwrap()).await.unwrap();
+    settle().await;
     (one, other)
 }
 

@@ -311,7 +311,8 @@ impl Registration {
         self.slot().clear(event);
     }
 
-    /// Takes back all that `event` said, unless there was another one since: a system call would have blocked.
+    /// Takes back all that `event` said of one direction, unless there was another one since: its system call
+    /// would have blocked.
     #[inline]
     pub(crate) fn refute(&self, event: Event) {
         self.ask_for_room(event.ready);

@@ -64,6 +64,11 @@ impl Readiness {
         self.0 & other.0 == other.0
     }
 
+    /// Whether a direction is closed.
+    pub(crate) const fn is_closed(self) -> bool {
+        self.intersects(Readiness(Self::READ_CLOSED.0 | Self::WRITE_CLOSED.0))
+    }
+
     /// What a system call that would block takes back of it.
     pub(super) const fn revocable(self) -> Readiness {
         Readiness(self.0 & !Self::FINAL.0)

@@ -233,14 +233,14 @@ impl Slot {
         }
     }
 
-    /// Somebody says that a system call left nothing for another: takes back what `event` said, unless
-    /// there was another event since; but for what is closed, since that is an answer to the next call.
+    /// A system call left nothing for another, or would have blocked, whichever it was: takes back what `event`
+    /// said, unless there was another event since; but for what is closed, which is an answer to the next call.
     pub(crate) fn clear(&self, event: Event) {
         self.take_back(event, event.ready.revocable());
     }
 
-    /// A system call would have blocked: takes back all that `event` said, unless there was another event
-    /// since. There are sockets that are closed and yet have no other answer, such as one for datagrams
+    /// The one system call of the direction that `event` is of would have blocked: takes back all that it said,
+    /// unless there was another event since. There are sockets that are closed and yet have no other answer, such as one for datagrams
     /// after its `shutdown`: who tries again for as long as they are would never wait.
     pub(crate) fn refute(&self, event: Event) {
         self.take_back(event, event.ready - Readiness::SHUT);

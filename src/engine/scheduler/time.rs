@@ -87,6 +87,10 @@ const CROWD: usize = 64;
 /// long as a task may block its thread before Go takes notice.
 const SECOND: u64 = 10_000_000;
 
+/// How many turns there are at most for each G that is to have one before an advance of the clock is done.
+#[cfg(feature = "test-util")]
+const SELDOM: u32 = 1_024;
+
 /// For how long an M may sleep because of timers.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -293,16 +297,17 @@ impl Shared {
     /// Wakes whoever waits for a timer that is due. After how many turns they all have had one for certain, of
     /// those that there ever were; see `has_had`.
     ///
-    /// Others may run before them, in each round of turns at least one less than it has: those that come by
-    /// runnext, and while they are in the global queue those that are not.
+    /// Others may run before them: some in each round of turns come by runnext. And those that wait in a ring may be
+    /// moved to the global queue, from where comes one in so many turns; none, for as long as there are others, if
+    /// that is hardly ever.
     #[cfg(feature = "test-util")]
     #[inline(never)] // See `current.rs`.
     pub(crate) fn run_timers_now(&self) -> u64 {
         current::settle_young();
         // Each time as many as one M has queued at most.
         while self.run_all_timers(self.held_p()) {}
-        let each = u64::from(self.config.global_queue_interval.max(ROUND));
-        self.turns() + (self.queued() as u64 + 1) * each
+        let each = self.config.global_queue_interval.clamp(ROUND, SELDOM);
+        self.turns() + (self.queued() as u64 + 1) * u64::from(each)
     }
 
     /// Whether there were so many turns, or nothing is left that waits for one.

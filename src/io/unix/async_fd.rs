@@ -345,7 +345,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         interest: Interest,
         mut f: impl FnMut(&T) -> io::Result<R>,
     ) -> io::Result<R> {
-        self.io.async_io(interest, |fd| f(&fd.value)).await
+        self.io.async_user_io(interest, |fd| f(&fd.value)).await
     }
 
     /// As [`async_io`](AsyncFd::async_io), for those who need the value `mut`.
@@ -363,7 +363,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         loop {
             let event = self.io.event(interest.mask()).await?;
             match f(self.get_mut()) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.io.refute(event),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.io.clear(event),
                 result => return result,
             }
         }
@@ -379,7 +379,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         interest: Interest,
         f: impl FnOnce(&T) -> io::Result<R>,
     ) -> io::Result<R> {
-        self.io.try_io(interest, |fd| f(&fd.value))
+        self.io.try_user_io(interest, |fd| f(&fd.value))
     }
 
     /// As [`try_io`](AsyncFd::try_io), for those who need the value `mut`.
@@ -397,7 +397,7 @@ impl<T: AsRawFd> AsyncFd<T> {
         }
         let result = f(self.get_mut());
         if matches!(&result, Err(error) if error.kind() == io::ErrorKind::WouldBlock) {
-            self.io.refute(event);
+            self.io.clear(event);
         }
         result
     }

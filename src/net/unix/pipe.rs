@@ -293,7 +293,7 @@ impl Sender {
     /// # Errors
     /// Those of `f`; `WouldBlock` if the pipe is known not to be ready.
     pub fn try_io<R>(&self, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        self.io.try_io(Interest::WRITABLE, |_| f())
+        self.io.try_user_io(Interest::WRITABLE, |_| f())
     }
 }
 
@@ -344,7 +344,7 @@ impl Receiver {
     /// # Errors
     /// Those of `f`; `WouldBlock` if the pipe is known not to be ready.
     pub fn try_io<R>(&self, f: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
-        self.io.try_io(Interest::READABLE, |_| f())
+        self.io.try_user_io(Interest::READABLE, |_| f())
     }
 }
 
