@@ -285,8 +285,8 @@ impl Builder {
         self
     }
 
-    /// How many I/O events are seen to at once: those that come with it stay with the system until
-    /// the next time. The default is 512; more than 65,536 count as that many.
+    /// How many I/O events are taken from the system at once, at most; the others stay there until the next
+    /// time. The default is 512; more than 65,536 count as that many.
     ///
     /// # Panics
     /// If `events` is 0.

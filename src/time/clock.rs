@@ -62,9 +62,13 @@ pub fn resume() {
 /// Sets the clock of the current runtime, which is stopped, forward by `duration`.
 ///
 /// It does so in one step. The timers that are due then fire, and their tasks have a turn before
-/// this is done, unless they are of a [`LocalSet`](crate::task::LocalSet), which gives them turns of its own;
-/// what they set in turn, even if it is due as well, may come later. To go through a
+/// this is done; what they set in turn, even if it is due as well, may come later. To go through a
 /// stretch of time timer by timer, [`sleep`](super::sleep()) instead.
+///
+/// It does not wait for tasks of a [`LocalSet`](crate::task::LocalSet), which gives them turns of its own;
+/// nor, where other tasks are always ready, for those in the global queue of a runtime that looks at that less
+/// often than every 1,024 turns (see
+/// [`global_queue_interval`](crate::runtime::Builder::global_queue_interval)).
 ///
 /// # Panics
 /// If there is no current runtime, or its clock is not stopped.

@@ -240,8 +240,8 @@ impl Slot {
     }
 
     /// The one system call of the direction that `event` is of would have blocked: takes back all that it said,
-    /// unless there was another event since. There are sockets that are closed and yet have no other answer, such as one for datagrams
-    /// after its `shutdown`: who tries again for as long as they are would never wait.
+    /// unless there was another event since. There are sockets that are closed and yet have no other answer,
+    /// such as one for datagrams after its `shutdown`: who tries again for as long as they are would never wait.
     pub(crate) fn refute(&self, event: Event) {
         self.take_back(event, event.ready - Readiness::SHUT);
     }

@@ -87,7 +87,7 @@ const CROWD: usize = 64;
 /// long as a task may block its thread before Go takes notice.
 const SECOND: u64 = 10_000_000;
 
-/// How many turns there are at most for each G that is to have one before an advance of the clock is done.
+/// How many turns an advance of the clock waits at most for each G that is to have one.
 #[cfg(feature = "test-util")]
 const SELDOM: u32 = 1_024;
 
@@ -294,12 +294,12 @@ impl Shared {
         advances
     }
 
-    /// Wakes whoever waits for a timer that is due. After how many turns they all have had one for certain, of
-    /// those that there ever were; see `has_had`.
+    /// Wakes whoever waits for a timer that is due. After how many turns they all have had one, of those that there
+    /// ever were; see `has_had`.
     ///
     /// Others may run before them: some in each round of turns come by runnext. And those that wait in a ring may be
-    /// moved to the global queue, from where comes one in so many turns; none, for as long as there are others, if
-    /// that is hardly ever.
+    /// moved to the global queue, from where comes one in so many turns. Where that is one in more than [`SELDOM`],
+    /// and others are always ready, it is not waited for.
     #[cfg(feature = "test-util")]
     #[inline(never)] // See `current.rs`.
     pub(crate) fn run_timers_now(&self) -> u64 {
