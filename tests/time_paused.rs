@@ -6,10 +6,12 @@ mod common;
 
 use common::{current_thread, multi_thread, panic_of};
 use runnext::runtime::Builder;
+use runnext::task::coop::{consume_budget, has_budget_remaining};
 use runnext::time::{
     self, Duration, Instant, MissedTickBehavior, interval, interval_at, sleep, sleep_until,
     timeout, timeout_at,
 };
+use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -380,4 +382,30 @@ fn it_comes_back_however_seldom_the_global_queue_is_looked_at() {
         });
         time::advance(ms(10)).await;
     });
+}
+
+/// It is not set: the task goes on in its next turn, in which the budget is full again.
+#[runnext::test(start_paused = true)]
+async fn a_sleep_that_finds_no_budget_has_its_task_woken_at_once() {
+    let task = runnext::spawn(async {
+        let start = Instant::now();
+        let mut nap = pin!(sleep(ms(10)));
+        let mut turns = 0;
+        std::future::poll_fn(|cx| {
+            turns += 1;
+            if turns == 2 {
+                return std::task::Poll::Ready(());
+            }
+            while has_budget_remaining() {
+                assert!(pin!(consume_budget()).poll(cx).is_ready());
+            }
+            assert_pending!(nap.as_mut().poll(cx));
+            std::task::Poll::Pending
+        })
+        .await;
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        nap.await;
+        assert_eq!(start.elapsed(), ms(10));
+    });
+    task.await.unwrap();
 }
